@@ -1,0 +1,1 @@
+"""One file, one command: parse, open, loop by key, count, return."""

@@ -1,0 +1,61 @@
+"""sd-score-gmm: features and the models of both classes -> one log-likelihood ratio an utterance."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from sdtools import cli, gmm_io, scores, tables
+from sdtools.gmm import llr
+from sdtools.postprocess import PostOptions, postprocess
+
+COMMAND = cli.Command(
+    name="sd-score-gmm",
+    summary="Writes 'utterance llr' lines: the mean over frames of ln p(x | genuine) - ln p(x | spoof), positive for genuine speech.",
+    positionals=("<genuine-gmm>", "<spoof-gmm>", "<feats-rspecifier>", "<scores-out>"),
+    example="sd-score-gmm exp/cf_sd6/genuine.gmm exp/cf_sd6/spoof.gmm scp:data/eval/feats.scp exp/cf_sd6/scores/eval.txt",
+    options=(PostOptions, cli.InputOptions),
+)
+
+
+def main(argv=None) -> int:
+    """Run the command; returns its exit status."""
+    return COMMAND.run(body, argv)
+
+
+def body(context: cli.Context) -> int:
+    """Parse, open, loop by key, count, return."""
+    genuine_path, spoof_path, rspecifier, scores_out = context.positionals
+    options = context[PostOptions]
+    for path in (genuine_path, spoof_path):
+        check_settings(path, options, context.log)
+    genuine, spoof = gmm_io.read_gmm(genuine_path), gmm_io.read_gmm(spoof_path)
+    llrs: dict[str, float] = {}
+
+    def score(entry: tables.Entry) -> float:
+        return llr(genuine, spoof, postprocess(entry.load().astype(np.float32, copy=False), options))
+
+    with tables.open_table(rspecifier, allow_pipes=context[cli.InputOptions].allow_pipes) as table:
+        status = context.for_each(table, score, llrs.__setitem__, total=table.num_entries)
+    scores.write_scores(scores_out, llrs)
+    return status
+
+
+def check_settings(gmm_path: str, options: PostOptions, log: cli.Log) -> None:
+    """Refuse a model that was trained on features post-processed otherwise; say so when its settings are not known."""
+    path = Path(f"{gmm_path}.conf")
+    if not path.exists():
+        log.warning(f"{path}: settings of the model are not there: deltas and normalisation are not checked")
+        return
+    trained = cli.load_settings(path, PostOptions)
+    ours, theirs = cli.settings_lines(options), cli.settings_lines(trained)
+    if ours != theirs:
+        raise ValueError(
+            f"{gmm_path}: post-processing: got {' '.join(o for o, t in zip(ours, theirs) if o != t)}, need "
+            f"{' '.join(t for o, t in zip(ours, theirs) if o != t)} as in training. Give the same options to both commands"
+        )
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

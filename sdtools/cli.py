@@ -1,0 +1,371 @@
+"""What every command shares: option dataclasses as flags and .conf files, logging, the loop over keys, exit status.
+
+A command is one file in `sdtools/bin`: a `Command` and a body that opens, loops by key and returns. Options follow the
+manners of Kaldi's binaries: `--name=value` before the positionals, bare `--flag` for true, `_` equals `-`, `--` ends the
+options, `--config=file` holds the same flags one per line.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import os
+import shlex
+import signal
+import sys
+import threading
+import typing
+import warnings
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+
+from sdtools import __version__, tables
+
+BOOLEANS = {"true": True, "t": True, "1": True, "": True, "false": False, "f": False, "0": False}
+
+
+class UsageError(ValueError):
+    """A command line that does not fit the command: the message says what would."""
+
+
+@dataclass(frozen=True)
+class CommonOptions:
+    """Options that every command takes."""
+
+    print_args: bool = field(default=True, metadata={"help": "log version, command line and settings first"})
+    verbose: int = field(default=0, metadata={"help": "1 or more logs decisions per key"})
+    debug: bool = field(default=False, metadata={"help": "show Python's traceback of an error"})
+
+
+@dataclass(frozen=True)
+class InputOptions:
+    """How a command that loops over keys reads its input."""
+
+    max_skip: int = field(default=0, metadata={"help": "bad keys that are skipped and counted before the command fails"})
+    allow_pipes: bool = field(default=False, metadata={"help": "run the commands that stand in the lines of an scp file"})
+
+
+@dataclass(frozen=True)
+class Command:
+    """One command: its name, what it takes and what `--help` says.
+
+    Parameters
+    ----------
+    name
+        As typed, e.g. `sd-score-gmm`.
+    summary
+        What it does, in a sentence or two.
+    positionals
+        Names in order, e.g. `("<gmm>", "<feats-rspecifier>")`; a name that ends in `...` stands for one or more words.
+    example
+        A command line that works in a recipe directory.
+    options
+        Option dataclasses; each field has a default and `metadata={"help": ..., "choices": (...)}`.
+    """
+
+    name: str
+    summary: str
+    positionals: tuple[str, ...]
+    example: str
+    options: tuple[type, ...] = ()
+
+    def run(self, body: Callable[[Context], int | None], argv: Sequence[str] | None = None) -> int:
+        """Exit status of `body(context)`: 0 done, 1 refused or failed, 128 + n ended by signal n."""
+        argv = list(sys.argv[1:] if argv is None else argv)
+        if any(word in ("--help", "-h") for word in _flags(argv)):
+            print(self.help())
+            return 0
+        log = Log(self.name)
+        debug = "--debug=true" in argv or "--debug" in argv
+        try:
+            with _terminate_as_exit(), _warnings_to(log):
+                context = self.parse(argv, log)
+                return body(context) or 0
+        except KeyboardInterrupt:
+            log.error("interrupted")
+            return 130
+        except (ValueError, OSError, MemoryError) as error:
+            if debug:
+                raise
+            hint = f" ({self.name} --help lists the options)" if isinstance(error, UsageError) else ""
+            log.error(_one_line(error) + hint)
+            return 1
+
+    def parse(self, argv: Sequence[str], log: Log) -> Context:
+        """Options and positionals of `argv`; logs version, command line and settings unless `--print-args=false`."""
+        classes = (*self.options, CommonOptions)
+        known = {f.name: (cls, f) for cls in classes for f in dataclasses.fields(cls)}
+        flags = _flags(argv)
+        positionals = list(argv[len(flags) :])
+        if positionals[:1] == ["--"]:
+            positionals = positionals[1:]
+        values: dict[str, object] = {}
+        configs = [word.split("=", 1)[1] for word in flags if word.startswith("--config=")]
+        for path in configs:
+            for where, line in _config_lines(path):
+                name, value = _parse_flag(line, known, where)
+                values[name] = value
+        for word in flags:
+            if not word.startswith("--config="):
+                name, value = _parse_flag(word, known, self.name)
+                values[name] = value
+        self._check_positionals(positionals)
+        options = {cls: cls(**{f.name: values[f.name] for f in dataclasses.fields(cls) if f.name in values}) for cls in classes}
+        context = Context(self, log, positionals, options)
+        if options[CommonOptions].print_args:
+            log.info(f"sdtools {__version__}: {self.name} {shlex.join(argv)}")
+            settings = " ".join(line for cls in self.options for line in settings_lines(options[cls]))
+            if settings:
+                log.info(f"settings {settings}")
+        return context
+
+    def _check_positionals(self, words: list[str]) -> None:
+        variadic = any(name.endswith("...") for name in self.positionals)
+        if len(words) < len(self.positionals) or (len(words) > len(self.positionals) and not variadic):
+            late = [word for word in words if word.startswith("--")]
+            cause = f"; options such as {late[0]} come before the positionals" if late else ""
+            raise UsageError(f"{self.name}: arguments: got {len(words)}, need {' '.join(self.positionals)}{cause}")
+
+    def help(self) -> str:
+        """The text of `--help`."""
+        lines = [f"Usage: {self.name} [options] {' '.join(self.positionals)}", "", self.summary, "", "Example:", f"  {self.example}", ""]
+        lines.append("Options (defaults shown; a file given as --config=file holds the same flags, one per line):")
+        for cls in (*self.options, CommonOptions):
+            for f in dataclasses.fields(cls):
+                choices = f" [{' | '.join(f.metadata['choices'])}]" if "choices" in f.metadata else ""
+                lines.append(f"  {_flag(f.name, f.default):<32} {f.metadata['help']}{choices}")
+        return "\n".join(lines)
+
+
+class Log:
+    """Lines `LEVEL (command) message` on stderr; stdout is for results."""
+
+    def __init__(self, command: str):
+        self.command = command
+
+    def _line(self, level: str, message: str) -> None:
+        text = f"{level} ({self.command}) {message}"
+        tqdm = sys.modules.get("tqdm")
+        if tqdm is not None and sys.stderr.isatty():
+            tqdm.tqdm.write(text, file=sys.stderr)
+        else:
+            print(text, file=sys.stderr, flush=True)
+
+    def info(self, message: str) -> None:
+        """What was decided or done."""
+        self._line("LOG", message)
+
+    def warning(self, message: str) -> None:
+        """What the user should look at."""
+        self._line("WARNING", message)
+
+    def error(self, message: str) -> None:
+        """Why the command failed."""
+        self._line("ERROR", message)
+
+
+@dataclass
+class Context:
+    """A parsed command line: what a command's body works with."""
+
+    command: Command
+    log: Log
+    positionals: list[str]
+    options: dict[type, typing.Any]
+
+    def __getitem__(self, cls: type) -> typing.Any:
+        """The options of one dataclass."""
+        return self.options[cls]
+
+    def for_each(
+        self,
+        entries: Iterable,
+        compute: Callable[[typing.Any], object],
+        write: Callable[[str, typing.Any], None],
+        *,
+        total: int | None = None,
+        num_threads: int = 1,
+    ) -> int:
+        """Exit status after `write(key, compute(entry))` for each table entry, in the entries' order.
+
+        `compute` may raise ValueError or OSError: the key is then skipped and counted while `--max-skip` allows it, else the
+        error ends the command, with key and place. With `num_threads` above one the computations of up to two entries a
+        thread run at once. Nothing done is an error.
+        """
+        max_skip = self.options[InputOptions].max_skip if InputOptions in self.options else 0
+        num_done, skipped = 0, []
+        for entry, value, error in self._progress(_computed(entries, compute, num_threads), total):
+            if error is None:
+                write(entry.key, value)
+                num_done += 1
+                continue
+            message = f"{entry.key} ({entry.where}): {_one_line(error)}"
+            if len(skipped) == max_skip:
+                remedy = f" (--max-skip={max_skip + 1} or more would skip it)" if InputOptions in self.options else ""
+                raise ValueError(message + remedy) from error
+            skipped.append(entry.key)
+            self.log.warning(f"skipped {message}")
+        if num_done == 0:
+            raise ValueError(f"{self.command.name}: input: got no usable entry ({len(skipped)} skipped), need at least one")
+        self.log.info(f"done {num_done} of {num_done + len(skipped)}, {len(skipped)} skipped")
+        return 0
+
+    def _progress(self, items: Iterable, total: int | None) -> Iterable:
+        if not sys.stderr.isatty():
+            return items
+        from tqdm import tqdm
+
+        return tqdm(items, total=total, unit="utt", desc=self.command.name, file=sys.stderr, leave=False)
+
+
+def _computed(entries: Iterable, compute: Callable, num_threads: int) -> Iterable:
+    """(entry, value, error) of each entry, in order; BLAS uses one thread, ours are the only ones."""
+    from threadpoolctl import threadpool_limits
+
+    def one(entry):
+        try:
+            return entry, compute(entry), None
+        except (ValueError, OSError) as error:
+            return entry, None, error
+
+    with threadpool_limits(1):
+        if num_threads == 1:
+            yield from map(one, entries)
+        else:
+            from joblib import Parallel, delayed
+
+            yield from Parallel(num_threads, backend="threading", return_as="generator")(delayed(one)(e) for e in entries)
+
+
+def settings_lines(*options: object) -> list[str]:
+    """The fields of option dataclasses as flags, `--name=value`."""
+    return [_flag(f.name, getattr(o, f.name)) for o in options for f in dataclasses.fields(o)]
+
+
+def save_settings(path: str | os.PathLike, *options: object) -> None:
+    """Write option dataclasses as a .conf file that `--config` reads."""
+    with tables.open_output(str(path)) as file:
+        file.write("".join(line + "\n" for line in settings_lines(*options)).encode())
+
+
+def load_settings(path: str | os.PathLike, cls: type) -> typing.Any:
+    """The `cls` that a .conf file written by `save_settings` describes; lines of other dataclasses are passed over.
+
+    Raises
+    ------
+    UsageError
+        A value that does not parse, with file and line.
+    """
+    known = {f.name: (cls, f) for f in dataclasses.fields(cls)}
+    values = [_parse_flag(line, known, where) for where, line in _config_lines(path) if _flag_name(line) in known]
+    return cls(**dict(values))
+
+
+def _flags(argv: Sequence[str]) -> list[str]:
+    """The leading words of a command line that are options."""
+    count = 0
+    while count < len(argv) and argv[count].startswith("-") and argv[count] not in ("-", "--"):
+        count += 1
+    return list(argv[:count])
+
+
+def _flag(name: str, value: object) -> str:
+    if isinstance(value, bool):
+        text = "true" if value else "false"
+    elif isinstance(value, tuple):
+        text = ",".join(str(v) for v in value)
+    else:
+        text = "" if value is None else str(value)
+    return f"--{name.replace('_', '-')}={text}"
+
+
+def _flag_name(word: str) -> str:
+    return word.split("=", 1)[0].removeprefix("--").replace("-", "_").lower()
+
+
+def _parse_flag(word: str, known: dict[str, tuple[type, dataclasses.Field]], where: str) -> tuple[str, object]:
+    """(field name, value) of one `--name=value`."""
+    name = _flag_name(word)
+    if not word.startswith("--") or name not in known:
+        import difflib
+
+        near = difflib.get_close_matches(name, known, 1, 0.6)
+        cause = f"; did you mean --{near[0].replace('_', '-')}?" if near else ""
+        raise UsageError(f"{where}: option: got {word!r}, need one of this command's options{cause}")
+    cls, f = known[name]
+    kind = typing.get_type_hints(cls)[name]
+    if "=" not in word:
+        if kind is bool:
+            return name, True
+        raise UsageError(f"{where}: --{name.replace('_', '-')}: got no value, need {_flag(name, f.default)} or another value after '='")
+    text = word.split("=", 1)[1]
+    try:
+        value = _convert(text, kind)
+    except ValueError:
+        raise UsageError(f"{where}: --{name.replace('_', '-')}: got {text!r}, need {_kind_name(kind)}") from None
+    choices = f.metadata.get("choices")
+    if choices and any(v not in choices for v in (value if isinstance(value, tuple) else (value,))):
+        raise UsageError(f"{where}: --{name.replace('_', '-')}: got {text!r}, need {' or '.join(choices)}")
+    return name, value
+
+
+def _convert(text: str, kind: typing.Any) -> object:
+    if kind is bool:
+        if text.lower() not in BOOLEANS:
+            raise ValueError(text)
+        return BOOLEANS[text.lower()]
+    if typing.get_origin(kind) is tuple:
+        item = typing.get_args(kind)[0]
+        return tuple(item(part) for part in text.split(",")) if text else ()
+    if type(None) in typing.get_args(kind):
+        item = next(k for k in typing.get_args(kind) if k is not type(None))
+        return item(text) if text else None
+    value = kind(text)
+    if kind is float and value != value:
+        raise ValueError(text)
+    return value
+
+
+def _kind_name(kind: typing.Any) -> str:
+    if typing.get_origin(kind) is tuple:
+        return f"a comma-separated list of {typing.get_args(kind)[0].__name__}"
+    names = {bool: "true or false", int: "an integer", float: "a number", str: "a word"}
+    return names.get(kind) or " or ".join("nothing" if k is type(None) else names[k] for k in typing.get_args(kind))
+
+
+def _config_lines(path: str | os.PathLike) -> Iterable[tuple[str, str]]:
+    with open(path, encoding="utf-8") as file:
+        for number, line in enumerate(file, 1):
+            text = line.split("#", 1)[0].strip()
+            if text:
+                yield f"{path}:{number}", text
+
+
+def _one_line(error: BaseException) -> str:
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename or 'input/output'}: {error.strerror}"
+    if isinstance(error, MemoryError):
+        return f"memory: {error or 'exhausted'}"
+    return " ".join(str(error).split())
+
+
+@contextlib.contextmanager
+def _terminate_as_exit():
+    """SIGTERM and SIGHUP end the command through its `with` blocks, so that no temporary file stays."""
+    old = {}
+    if threading.current_thread() is threading.main_thread():
+        old = {n: signal.signal(n, lambda n, frame: sys.exit(128 + n)) for n in (signal.SIGTERM, signal.SIGHUP)}
+    try:
+        yield
+    finally:
+        for number, handler in old.items():
+            signal.signal(number, handler)
+
+
+@contextlib.contextmanager
+def _warnings_to(log: Log):
+    """Python warnings of ours or of a library become WARNING lines."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("default", UserWarning)
+        warnings.showwarning = lambda message, *_, **__: log.warning(_one_line(message))
+        yield
