@@ -99,6 +99,8 @@ class Command:
         positionals = list(argv[len(flags) :])
         if positionals[:1] == ["--"]:
             positionals = positionals[1:]
+        elif late := [word for word in positionals if word.startswith("--")]:
+            raise UsageError(f"{self.name}: arguments: got {late[0]} after {positionals[0]}, need options before the positionals")
         values: dict[str, object] = {}
         configs = [word.split("=", 1)[1] for word in flags if word.startswith("--config=")]
         for path in configs:
@@ -122,9 +124,7 @@ class Command:
     def _check_positionals(self, words: list[str]) -> None:
         variadic = any(name.endswith("...") for name in self.positionals)
         if len(words) < len(self.positionals) or (len(words) > len(self.positionals) and not variadic):
-            late = [word for word in words if word.startswith("--")]
-            cause = f"; options such as {late[0]} come before the positionals" if late else ""
-            raise UsageError(f"{self.name}: arguments: got {len(words)}, need {' '.join(self.positionals)}{cause}")
+            raise UsageError(f"{self.name}: arguments: got {len(words)}, need {' '.join(self.positionals)}")
 
     def help(self) -> str:
         """The text of `--help`."""

@@ -16,7 +16,7 @@ from sdtools.filterbank import FilterBankOptions, design
 
 NUM_ROWS = 16
 """Samples filtered at once, a multiple of 4: their sub-bands stay in the first-level cache for all differences."""
-FRAMES_PER_BLOCK = 2
+FRAMES_PER_BLOCK = 4
 """Frames whose folded sub-bands go through one matrix product: they stay in the second-level cache."""
 
 
@@ -32,7 +32,7 @@ class SubbandExtractor:
     orders
         Differentiation orders k.
     features
-        "cf" and "cm".
+        "cf", "cm", or "cfcm": both side by side.
 
     Raises
     ------
@@ -43,8 +43,9 @@ class SubbandExtractor:
     -----
     Zero padding between differentiations (section 4.2) is the same as repeating the highest filter output above the bank: its
     differences are the zeros. So one flat run of differences over rows with `max(orders)` repeated bands gives every order.
-    A symmetric window about the frame's centre lets cosine sums take x(n) + x(L-1-n) and sine sums x(n) - x(L-1-n): half the
-    products. Filtering and differences are float64, because they cancel, and have the bits of `scipy.signal.lfilter` and
+    The window is symmetric about the frame's centre, so cosine sums may take x(n) + x(L-1-n) and sine sums x(n) - x(L-1-n); if
+    four divides L, the same once more about the middle of each half, apart for even and odd bins: a quarter of the products.
+    Filtering and differences are float64, because they cancel, and have the bits of `scipy.signal.lfilter` and
     `differentiate`; rectified samples and spectra are float32.
     """
 
@@ -65,18 +66,26 @@ class SubbandExtractor:
         self.shift = envelope_options.frame_shift(sample_rate_hz)
         self.freqs_hz = envelope_options.freqs_hz(sample_rate_hz)
         num_bands = bank_options.num_filters
-        if "cm" in self.features and envelope_options.num_ceps > num_bands:
+        if self.features != ("cf",) and envelope_options.num_ceps > num_bands:
             raise ValueError(f"subbands: num_ceps: got {envelope_options.num_ceps}, need at most {num_bands}, the number of bands")
         if self.shift < 1 or self.length < 2:
             raise ValueError(f"subbands: frames: got {self.length} samples every {self.shift}, need 2 or more every 1 or more")
         self.filters = np.stack([self.bank.gain, self.bank.denominators[:, 1], self.bank.denominators[:, 2]])
-        half = (self.length + 1) // 2
-        phase = np.outer(envelope_options.bins(sample_rate_hz), np.arange(half) - (self.length - 1) / 2) * 2 * np.pi / self.length
-        weights = envelope.window(self.length)[:half].copy()
+        self.weights = envelope.window(self.length)[: (self.length + 1) // 2].astype(np.float32)
         if self.length % 2:
-            weights[-1] /= 2  # the middle sample is folded onto itself
-        self.cosines = (np.cos(phase) * weights).astype(np.float32)
-        self.sines = (np.sin(phase) * weights).astype(np.float32)
+            self.weights[-1] /= 2  # the middle sample is folded onto itself
+        bins = envelope_options.bins(sample_rate_hz)
+        if self.length % 4:
+            groups, num_rows = [bins], len(self.weights)
+        else:
+            groups, num_rows = [bins[bins % 2 == 0], bins[bins % 2 == 1]], self.length // 4
+        self.bins = np.zeros((len(groups), max(map(len, groups))))  # rows of the smaller group that stay 0 have no spectrum
+        self.bases = np.zeros((2 * len(groups), self.bins.shape[1], num_rows), np.float32)
+        for part, group in enumerate(groups):
+            phase = 2 * np.pi / self.length * np.outer(group, np.arange(num_rows) - (self.length - 1) / 2)
+            self.bins[part, : len(group)] = group
+            self.bases[part, : len(group)] = np.cos(phase)
+            self.bases[part + len(groups), : len(group)] = np.sin(phase)
 
     def __call__(self, samples: np.ndarray) -> dict[tuple[str, int], np.ndarray]:
         """Static features of one recording.
@@ -89,7 +98,7 @@ class SubbandExtractor:
         Returns
         -------
         dict
-            (feature, order) -> (num_frames, num_filters) CF in Hz or (num_frames, num_ceps) cepstra of ln CM, float32.
+            (feature, order) -> float32: (num_frames, num_filters) CF in Hz, (num_frames, num_ceps) cepstra of ln CM, or both.
 
         Raises
         ------
@@ -102,11 +111,12 @@ class SubbandExtractor:
         cf, cm = self.centroids(samples, num_frames)
         out = {}
         for index, order in enumerate(self.orders.tolist()):
-            if "cf" in self.features:
-                out["cf", order] = cf[index]
-            if "cm" in self.features:
+            feats = {"cf": cf[index]}
+            if self.features != ("cf",):
                 ceps = envelope.magnitude_cepstrum(cm[index], self.options.num_ceps, self.options.magnitude_floor)
-                out["cm", order] = ceps.astype(np.float32)
+                feats["cm"] = ceps.astype(np.float32)
+                feats["cfcm"] = np.concatenate([feats["cf"], feats["cm"]], axis=1)
+            out |= {(feature, order): feats[feature] for feature in self.features}
         return out
 
     def centroids(self, samples: np.ndarray, num_frames: int) -> tuple[np.ndarray, np.ndarray]:
@@ -119,9 +129,11 @@ class SubbandExtractor:
             padded,
             self.filters,
             self.orders,
-            self.cosines,
-            self.sines,
-            self.freqs_hz.astype(np.float32),
+            self.weights,
+            self.bases,
+            (self.bins * (self.freqs_hz[-1] / self.bins.max())).astype(np.float32),
+            np.float32(self.freqs_hz.mean()),
+            np.float32(self.freqs_hz.sum()),
             self.length,
             self.shift,
             np.float32(self.options.magnitude_floor),
@@ -132,19 +144,18 @@ class SubbandExtractor:
 
 
 @njit(cache=True, nogil=True)
-def _extract(padded, filters, orders, cosines, sines, freqs_hz, length, shift, floor, cf, cm):
+def _extract(padded, filters, orders, weights, bases, freqs_hz, mean_hz, sum_hz, length, shift, floor, cf, cm):
     """Walk over the recording: filter the samples that the next frames need into a ring of rows, then take their spectra."""
     num_orders, num_frames, num_bands = cf.shape
+    num_parts, num_freqs, num_folded = bases.shape
     span = (FRAMES_PER_BLOCK - 1) * shift + length
     width = num_bands + orders.max() + 1
     num_rows = (span // NUM_ROWS + 2) * NUM_ROWS
     ring = np.zeros((num_orders, num_rows * width), np.float32)
     outputs = np.zeros((NUM_ROWS + 2, width))
     levels = np.zeros((2, NUM_ROWS * width))
-    even = np.empty((cosines.shape[1], FRAMES_PER_BLOCK * num_bands), np.float32)
-    odd = np.empty_like(even)
-    real = np.empty((len(freqs_hz), FRAMES_PER_BLOCK * num_bands), np.float32)
-    imaginary = np.empty_like(real)
+    folded = np.zeros((num_parts, num_folded, FRAMES_PER_BLOCK * num_bands), np.float32)
+    spectra = np.empty((num_parts, num_freqs, FRAMES_PER_BLOCK * num_bands), np.float32)
     filled = 0
     for start in range(0, num_frames, FRAMES_PER_BLOCK):
         num = min(FRAMES_PER_BLOCK, num_frames - start)
@@ -153,10 +164,16 @@ def _extract(padded, filters, orders, cosines, sines, freqs_hz, length, shift, f
             _differentiate_and_rectify(outputs, levels, orders, num_bands, ring, filled % num_rows * width)
             filled += NUM_ROWS
         for index in range(num_orders):
-            _fold(ring[index].reshape(num_rows, width), num_bands, start * shift, num, shift, length, even, odd)
-            np.dot(cosines, even, real)
-            np.dot(sines, odd, imaginary)
-            _centroids(real, imaginary, freqs_hz, floor, cf[index, start : start + num], cm[index, start : start + num])
+            for frame in range(num):
+                rows = ring[index].reshape(num_rows, width)
+                first = (start + frame) * shift
+                if num_parts == 4:
+                    _fold_twice(rows, first, length, weights, folded, frame * num_bands, (frame + 1) * num_bands)
+                else:
+                    _fold(rows, first, length, weights, folded, frame * num_bands, (frame + 1) * num_bands)
+            for part in range(num_parts):
+                np.dot(bases[part], folded[part], spectra[part])
+            _centroids(spectra, freqs_hz, mean_hz, sum_hz, floor, cf[index, start : start + num], cm[index, start : start + num])
 
 
 @njit(cache=True, nogil=True)
@@ -209,33 +226,47 @@ def _differentiate_and_rectify(outputs, levels, orders, num_bands, ring, positio
 
 
 @njit(cache=True, nogil=True)
-def _fold(ring, num_bands, first, num, shift, length, even, odd):
-    """Sums and differences of rectified samples that lie symmetrically about each frame's centre."""
-    num_rows = len(ring)
-    for n in range(even.shape[0]):
-        for frame in range(num):
-            left = ring[(first + frame * shift + n) % num_rows]
-            right = ring[(first + frame * shift + length - 1 - n) % num_rows]
-            sums = even[n, frame * num_bands : (frame + 1) * num_bands]
-            differences = odd[n, frame * num_bands : (frame + 1) * num_bands]
-            for i in range(num_bands):
-                sums[i] = left[i] + right[i]
-                differences[i] = left[i] - right[i]
+def _fold(ring, first, length, weights, folded, begin, end):
+    """Weighted sums and differences of rectified samples that lie symmetrically about the frame's centre."""
+    for n in range(folded.shape[1]):
+        left, right = ring[(first + n) % len(ring)], ring[(first + length - 1 - n) % len(ring)]
+        even, odd = folded[0, n, begin:end], folded[1, n, begin:end]
+        for i in range(end - begin):
+            even[i] = weights[n] * (left[i] + right[i])
+            odd[i] = weights[n] * (left[i] - right[i])
+
+
+@njit(cache=True, nogil=True)
+def _fold_twice(ring, first, length, weights, folded, begin, end):
+    """`_fold`, and again about the middle of the halves: even and odd bins for cosines, even and odd bins for sines."""
+    for n in range(folded.shape[1]):
+        mirror = length // 2 - 1 - n
+        outer, inner = weights[n], weights[mirror]
+        a, d = ring[(first + n) % len(ring)], ring[(first + length - 1 - n) % len(ring)]
+        b, c = ring[(first + mirror) % len(ring)], ring[(first + length - 1 - mirror) % len(ring)]
+        even_cosine, odd_cosine = folded[0, n, begin:end], folded[1, n, begin:end]
+        even_sine, odd_sine = folded[2, n, begin:end], folded[3, n, begin:end]
+        for i in range(end - begin):
+            outer_sum, inner_sum = outer * (a[i] + d[i]), inner * (b[i] + c[i])
+            outer_difference, inner_difference = outer * (a[i] - d[i]), inner * (b[i] - c[i])
+            even_cosine[i], odd_cosine[i] = outer_sum + inner_sum, outer_sum - inner_sum
+            even_sine[i], odd_sine[i] = outer_difference - inner_difference, outer_difference + inner_difference
 
 
 @njit(cache=True, nogil=True, fastmath=True)
-def _centroids(real, imaginary, freqs_hz, floor, cf, cm):
+def _centroids(spectra, freqs_hz, mean_hz, sum_hz, floor, cf, cm):
     """Eq. 6 and 7 from the spectra of some frames that lie side by side."""
     num, num_bands = cf.shape
     total, moment = np.zeros(num * num_bands, np.float32), np.zeros(num * num_bands, np.float32)
-    for k in range(len(freqs_hz)):
-        a, b, freq_hz = real[k], imaginary[k], freqs_hz[k]
-        for j in range(num * num_bands):
-            magnitude = np.sqrt(a[j] * a[j] + b[j] * b[j])
-            total[j] += magnitude
-            moment[j] += freq_hz * magnitude
+    for part in range(freqs_hz.shape[0]):
+        for k in range(freqs_hz.shape[1]):
+            real, imaginary, freq_hz = spectra[part, k], spectra[part + freqs_hz.shape[0], k], freqs_hz[part, k]
+            for j in range(num * num_bands):
+                magnitude = np.sqrt(real[j] * real[j] + imaginary[j] * imaginary[j])
+                total[j] += magnitude
+                moment[j] += freq_hz * magnitude
     for frame in range(num):
         for i in range(num_bands):
             j = frame * num_bands + i
-            cf[frame, i] = moment[j] / total[j] if total[j] > floor else freqs_hz.mean()
-            cm[frame, i] = moment[j] / freqs_hz.sum()
+            cf[frame, i] = moment[j] / total[j] if total[j] > floor else mean_hz
+            cm[frame, i] = moment[j] / sum_hz

@@ -108,6 +108,12 @@ def test_orders_in_one_pass_are_the_bits_of_orders_alone():
             np.testing.assert_array_equal(together[feature, order], alone[feature, order])
 
 
+def test_both_side_by_side():
+    both = SubbandExtractor(FilterBankOptions(), EnvelopeOptions(), RATE_HZ, orders=(6,), features=("cfcm",))(vowel(4000))
+    alone = SubbandExtractor(FilterBankOptions(), EnvelopeOptions(), RATE_HZ, orders=(6,))(vowel(4000))
+    np.testing.assert_array_equal(both["cfcm", 6], np.concatenate([alone["cf", 6], alone["cm", 6]], axis=1))
+
+
 def test_level_moves_only_the_zeroth_cepstrum():
     extractor = SubbandExtractor(FilterBankOptions(), EnvelopeOptions(), RATE_HZ, orders=(4,))
     loud, soft = extractor(vowel(4000)), extractor(0.125 * vowel(4000))

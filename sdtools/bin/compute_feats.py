@@ -15,7 +15,7 @@ from sdtools.filterbank import FilterBankOptions
 class ComputeOptions:
     """Settings of the command itself."""
 
-    features: tuple[str, ...] = field(default=("cf", "cm"), metadata={"help": "features to write", "choices": ("cf", "cm")})
+    features: tuple[str, ...] = field(default=("cf", "cm"), metadata={"help": "features to write", "choices": ("cf", "cm", "cfcm")})
     orders: tuple[int, ...] = field(default=(0, 2, 4, 6), metadata={"help": "differentiation orders to write"})
     sample_rate_hz: int = field(default=16000, metadata={"help": "rate that every recording must have"})
     channel: int | None = field(default=None, metadata={"help": "channel of recordings with several, from 0"})
@@ -32,9 +32,9 @@ class ComputeOptions:
 
 COMMAND = cli.Command(
     name="sd-compute-feats",
-    summary="Writes centroid frequency (cf, one value a band) and centroid magnitude (cm, cepstra of ln CM) of spatially\n"
-    "differentiated sub-band envelopes, without deltas: one archive for each feature and order. {feature} and {order}\n"
-    "in the wspecifier are filled in.",
+    summary="Writes centroid frequency (cf, one value a band), centroid magnitude (cm, cepstra of ln CM) or both side by side (cfcm)\n"
+    "of spatially differentiated sub-band envelopes, without deltas: one archive for each feature and order, in one pass.\n"
+    "{feature} and {order} in the wspecifier are filled in. The settings are written beside each archive as .conf.",
     positionals=("<wav-rspecifier>", "<wspecifier>"),
     example="sd-compute-feats --orders=0,6 scp:data/eval/wav.scp "
     "'ark,scp:feats/raw_{feature}_sd{order}.1.ark,feats/raw_{feature}_sd{order}.1.scp'",
