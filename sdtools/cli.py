@@ -19,7 +19,7 @@ import warnings
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
-from sdtools import __version__, tables
+from sdtools import __version__, streams
 
 BOOLEANS = {"true": True, "t": True, "1": True, "": True, "false": False, "f": False, "0": False}
 
@@ -190,24 +190,25 @@ class Context:
 
         `compute` may raise ValueError or OSError: the key is then skipped and counted while `--max-skip` allows it, else the
         error ends the command, with key and place. With `num_threads` above one the computations of up to two entries a
-        thread run at once. Nothing done is an error.
+        thread run at once. Nothing done is an error. Entries that a table leaves out under option `p` count as skipped.
         """
         max_skip = self.options[InputOptions].max_skip if InputOptions in self.options else 0
-        num_done, skipped = 0, []
+        num_done = num_skipped = 0
         for entry, value, error in self._progress(_computed(entries, compute, num_threads), total):
             if error is None:
                 write(entry.key, value)
                 num_done += 1
                 continue
             message = f"{entry.key} ({entry.where}): {_one_line(error)}"
-            if len(skipped) == max_skip:
+            if num_skipped == max_skip:
                 remedy = f" (--max-skip={max_skip + 1} or more would skip it)" if InputOptions in self.options else ""
                 raise ValueError(message + remedy) from error
-            skipped.append(entry.key)
+            num_skipped += 1
             self.log.warning(f"skipped {message}")
+        num_skipped += getattr(entries, "num_skipped", 0)
         if num_done == 0:
-            raise ValueError(f"{self.command.name}: input: got no usable entry ({len(skipped)} skipped), need at least one")
-        self.log.info(f"done {num_done} of {num_done + len(skipped)}, {len(skipped)} skipped")
+            raise ValueError(f"{self.command.name}: input: got no usable entry ({num_skipped} skipped), need at least one")
+        self.log.info(f"done {num_done} of {num_done + num_skipped}, {num_skipped} skipped")
         return 0
 
     def _progress(self, items: Iterable, total: int | None) -> Iterable:
@@ -244,7 +245,7 @@ def settings_lines(*options: object) -> list[str]:
 
 def save_settings(path: str | os.PathLike, *options: object) -> None:
     """Write option dataclasses as a .conf file that `--config` reads."""
-    with tables.open_output(str(path)) as file:
+    with streams.open_output(str(path)) as file:
         file.write("".join(line + "\n" for line in settings_lines(*options)).encode())
 
 

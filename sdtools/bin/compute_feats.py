@@ -81,8 +81,7 @@ def body(context: cli.Context) -> int:
             total=recordings.num_entries,
             num_threads=options.num_threads,
         )
-        archives = [writer._ark_name for writer in writers.values()]
-    for archive in archives:
+    for archive in [writer.path for writer in writers.values() if writer.path]:
         cli.save_settings(Path(archive).with_suffix(".conf"), context[FilterBankOptions], context[EnvelopeOptions])
     return status
 

@@ -1,0 +1,105 @@
+"""Sound files and wav.scp entries, as samples."""
+
+import re
+from functools import partial
+from io import BytesIO
+
+import numpy as np
+import soundfile
+
+from sdtools.streams import TableError, open_input, open_output
+from sdtools.tables import TableReader, parse_rspecifier
+
+BLOCK_FRAMES = 1 << 16
+STREAM_BYTES = 0x7FFFF000  # from here on, the length in a WAV header only says that it came through a pipe
+
+
+def load_audio(path_or_command, *, sample_rate_hz=None, channel=None, allow_pipes=False):
+    """Return the samples of one channel of a sound, and their rate.
+
+    Parameters
+    ----------
+    path_or_command : str or path
+        A file in any format that libsndfile reads, or a command ending in ``|`` that writes one.
+    sample_rate_hz : int, optional
+        The rate that is needed; another one is refused.
+    channel : int, optional
+        Which channel to take, from 0; needed if there are several.
+    allow_pipes : bool
+        Whether a command may run.
+
+    Returns
+    -------
+    samples : ndarray, shape (num_samples,), float64
+        Full scale is -1..1 where Kaldi has -32768..32767: the centroid frequency is the same, the log of the centroid magnitude is
+        lower by a constant, ln 32768.
+    rate_hz : int
+        Samples per second.
+
+    Raises
+    ------
+    TableError
+        If the sound cannot be read whole, is empty, holds NaN or infinite samples, or has another rate or more channels than asked for.
+
+    Notes
+    -----
+    That a file was cut short shows in WAV, AIFF, AU, RF64, FLAC and MP3; NIST, W64 and Ogg files do not tell.
+    """
+    who = str(path_or_command)
+    with open_input(who, allow_pipes) as source:  # soundfile would not say why a file cannot be opened
+        if source.position:
+            raise TableError(f"{who}: sound: got a byte of an archive, need a sound file. Write the sounds to files of their own")
+        file = source.name if source.process is None else BytesIO(source.file.read())
+    try:
+        with soundfile.SoundFile(file) as sound:
+            rate_hz, num_channels, num_frames, log = sound.samplerate, sound.channels, sound.frames, sound.extra_info
+            if sample_rate_hz is not None and rate_hz != sample_rate_hz:
+                raise TableError(f"{who}: sample rate: got {rate_hz} Hz, need {sample_rate_hz} Hz. Resample it, e.g. with sox")
+            if channel is None and num_channels > 1:
+                raise TableError(f"{who}: channels: got {num_channels}, need 1. Choose one of 0..{num_channels - 1} with --channel")
+            if channel is not None and not 0 <= channel < num_channels:
+                raise TableError(f"{who}: channel: got {channel}, need 0..{num_channels - 1}. Choose one that the sound has")
+            blocks = [np.empty(0)]
+            while len(block := sound.read(BLOCK_FRAMES, dtype="float64", always_2d=True)):
+                blocks.append(block[:, channel or 0])
+    except (soundfile.SoundFileError, TypeError) as e:
+        reason = getattr(e, "error_string", str(e))
+        raise TableError(f"{who}: sound: got {reason!r}, need a format that libsndfile reads, whole. Check the file") from None
+    samples = np.concatenate(blocks)
+    claims = [int(claim) for claim in re.findall(r"ata[^:\n]*: (\d+) \(should be", log)]
+    if len(samples) < num_frames or "rame count" in log or any(claim < STREAM_BYTES for claim in claims):
+        raise TableError(f"{who}: sound: got {len(samples)} samples, need more by its header; it is cut short. Copy it again")
+    if not len(samples):
+        raise TableError(f"{who}: sound: got 0 samples, need at least 1. Remove the entry")
+    if not np.isfinite(samples).all():
+        i = int(np.argmin(np.isfinite(samples)))
+        raise TableError(f"{who}: sample {i} ({i / rate_hz:.3f} s): got {samples[i]}, need a finite number. Repair or remove the file")
+    return samples, rate_hz
+
+
+def open_audio(wav_rspecifier, *, sample_rate_hz=None, channel=None, allow_pipes=False):
+    """Return a TableReader whose entries load ``(samples, rate_hz)``; the options are those of ``load_audio``."""
+    if parse_rspecifier(wav_rspecifier)[0] != "scp":
+        raise TableError(f"{wav_rspecifier!r}: sounds: got an archive, need scp:wav.scp. List the sound files in a wav.scp")
+    load = partial(load_audio, sample_rate_hz=sample_rate_hz, channel=channel, allow_pipes=allow_pipes)
+    return TableReader(wav_rspecifier, load=load)
+
+
+def write_audio(path, samples, rate_hz):
+    """Write samples, shape (num_samples,), within -1..1, as 16-bit PCM WAV: sample k/32768 becomes k, and 1 becomes 32767.
+
+    Raises
+    ------
+    TableError
+        If there are no samples, more than one channel, values that would clip or are not finite; then no file appears.
+    """
+    samples = np.asarray(samples, np.float64)
+    if samples.ndim != 1 or not len(samples):
+        raise TableError(f"{path}: samples: got shape {samples.shape}, need (num_samples,) with at least one. Write one channel")
+    peak = np.abs(samples).max()
+    if not peak <= 1:
+        raise TableError(f"{path}: samples: got a peak of {peak:.4g}, need at most 1. Scale the sound down")
+    buffer = BytesIO()
+    soundfile.write(buffer, samples, rate_hz, format="WAV", subtype="PCM_16")
+    with open_output(str(path)) as file:
+        file.write(buffer.getbuffer())

@@ -1,0 +1,116 @@
+"""egs/mini_replay/sd/run.sh as a user runs it: figures, repeatability, restart, one stage alone."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+SMALL = "--num-speakers 3,2,3 --num-genuine 12,8,10 --num-spoof 12,8,10"
+
+
+def make_copy(folder):
+    """The recipe's own files in a place of its own, with the tools of this checkout."""
+    recipe = folder / "egs" / "mini_replay" / "sd"
+    shutil.copytree(ROOT / "egs" / "mini_replay" / "sd", recipe, symlinks=True, ignore=shutil.ignore_patterns("data", "exp", "corpus"))
+    for name in ("utils", "local"):
+        (folder / name).symlink_to(ROOT / name)
+    return recipe
+
+
+def run(recipe, *options, timeout=600):
+    env = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    return subprocess.run(["./run.sh", *options], cwd=recipe, env=env, capture_output=True, text=True, timeout=timeout)
+
+
+def results(recipe):
+    """Bytes of every model and score file."""
+    files = [*recipe.glob("exp/**/*.gmm"), *recipe.glob("exp/*/scores/*.txt"), recipe / "exp/fusion/fusion.json"]
+    return {str(path.relative_to(recipe)): path.read_bytes() for path in files}
+
+
+def table_rows(text):
+    """Figures of the rows of Tables 1 and 2: {first cell: [numbers]}."""
+    rows = [[cell.strip() for cell in line.strip().strip("|").split("|")] for line in text.splitlines() if line.startswith("|")]
+    return {row[0]: [float(cell) for cell in row[1:] if re.fullmatch(r"\d+\.\d+", cell)] for row in rows if len(row) > 1}
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory):
+    recipe = make_copy(tmp_path_factory.mktemp("nj1"))
+    result = run(recipe, "--nj", "1", "--orders", "0,6", "--corpus-opts", SMALL)
+    assert result.returncode == 0, result.stdout + result.stderr
+    return recipe, result
+
+
+def test_four_jobs_give_the_bytes_of_one(small, tmp_path):
+    recipe = make_copy(tmp_path)
+    assert run(recipe, "--nj", "4", "--orders", "0,6", "--corpus-opts", SMALL).returncode == 0
+    one, four = results(small[0]), results(recipe)
+    assert len(one) == 5 * 2 * 2 + 6 * 2 + 1
+    assert one == four
+
+
+def test_every_row_is_printed_and_written(small):
+    recipe, result = small
+    printed = table_rows(result.stdout)
+    assert len(printed["CF + Δ + ΔΔ"]) == len(printed["CM + Δ + ΔΔ"]) == 2
+    for row in ("S1: CF + Δ + ΔΔ (6 SD)", "S2: CM + Δ + ΔΔ (6 SD)", "S1 + S2 (feature level)", "S1 + S2 (score level)"):
+        assert len(printed[row]) >= 1
+    assert table_rows((recipe / "exp/RESULTS.md").read_text()) == printed
+
+
+def test_second_run_does_nothing_again_and_changes_nothing(small):
+    recipe, _ = small
+    before = results(recipe)
+    times = {path: path.stat().st_mtime_ns for path in recipe.glob("exp/**/*.gmm")}
+    result = run(recipe, "--stage", "1", "--nj", "1", "--orders", "0,6")
+    assert result.returncode == 0
+    assert results(recipe) == before and times == {path: path.stat().st_mtime_ns for path in times}
+
+
+def test_changed_features_are_not_mistaken_for_old_ones(small, tmp_path):
+    """A model is trained anew when its features were, and only then."""
+    recipe = tmp_path / "egs" / "mini_replay" / "sd"
+    shutil.copytree(small[0], recipe, symlinks=True)
+    for name in ("utils", "local"):
+        (tmp_path / name).symlink_to(ROOT / name)
+    assert run(recipe, "--stage", "2", "--nj", "1", "--orders", "0,6").returncode == 0  # other place, other paths
+    before = results(recipe)
+    (recipe / "conf/feats.conf").write_text("--bandwidth-scale=6\n")
+    assert run(recipe, "--stage", "2", "--nj", "1", "--orders", "0,6").returncode == 0
+    after = results(recipe)
+    assert before.keys() == after.keys() and [name for name in after if before[name] == after[name]] == []
+
+
+def test_failure_of_a_job_ends_the_recipe_with_its_log(small, tmp_path):
+    recipe = make_copy(tmp_path)
+    shutil.copytree(small[0] / "corpus", recipe / "corpus")
+    (recipe / "conf/gmm.conf").write_text("--num-components=65536\n")
+    shutil.copytree(small[0] / "data", recipe / "data")
+    result = run(recipe, "--stage", "3", "--orders", "0,6")
+    assert result.returncode == 1
+    assert "job failed, log is in exp/cf_sd0/train/log/train_" in result.stderr
+    assert "need at least 65536" in result.stderr and "Stage 4" not in result.stdout
+
+
+def test_option_that_does_not_exist(small):
+    result = run(small[0], "--stge", "3")
+    assert result.returncode == 1 and len(result.stderr.splitlines()) == 1 and "--stge" in result.stderr
+
+
+def test_readme_and_results_are_what_the_recipe_prints(tmp_path):
+    """The whole recipe with its defaults; another machine's BLAS may move a trial or two of the 300."""
+    recipe = make_copy(tmp_path)
+    result = run(recipe)
+    assert result.returncode == 0, result.stdout + result.stderr
+    printed = table_rows(result.stdout)
+    assert all(5 <= eer <= 35 for row in ("CF + Δ + ΔΔ", "CM + Δ + ΔΔ") for eer in printed[row])
+    for document in ("README.md", "egs/mini_replay/sd/RESULTS.md"):
+        written = table_rows((ROOT / document).read_text())
+        for row in printed:
+            assert written[row] == pytest.approx(printed[row], abs=1.0), f"{document}: {row}"
