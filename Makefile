@@ -1,0 +1,36 @@
+# Every target sets up what it needs: a virtual environment in .venv with the project and its dependencies installed.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: demo test lint bench clean
+
+demo: .venv/ready                          ## the whole chain on a corpus that it makes; prints Tables 1 and 2
+	cd egs/mini_replay/sd && ./run.sh
+
+test: .venv/ready-test                     ## lint and all tests
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/python -m pytest -n 2 --dist loadfile
+
+lint: .venv/ready-test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+bench: .venv/ready-test                    ## speed against plain numpy, scipy and scikit-learn, and the share of the machine's bound
+	$(BIN)/python benchmarks/bench_extraction.py
+	$(BIN)/python benchmarks/bench_gmm.py
+
+clean:                                     ## what the recipes and the set-up wrote
+	rm -rf .venv build *.egg-info .pytest_cache .ruff_cache .hypothesis egs/*/*/corpus egs/*/*/data egs/*/*/exp
+	find . -name __pycache__ -prune -exec rm -rf {} +
+
+.venv/bin/python:
+	utils/make_venv.sh $(PYTHON) .venv
+
+.venv/ready: .venv/bin/python setup.py sdtools/bin
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable .
+	touch $@
+
+.venv/ready-test: .venv/bin/python setup.py sdtools/bin
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[test]'
+	touch $@ .venv/ready

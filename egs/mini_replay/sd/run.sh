@@ -1,0 +1,72 @@
+#!/usr/bin/env bash
+# Table 1 and Table 2 of Wickramasinghe et al., "Auditory Inspired Spatial Differentiation for Replay Spoofing Attack Detection",
+# on a small corpus that stage 0 makes: synthetic speech, simulated replay, speakers and devices of dev and eval unseen in training.
+# Rows: CF and CM at 0, 2, 4, 6 differentiations; S1, S2 and both fusions. Needs nothing but this project;
+# under 3 minutes and 600 MB on two cores. Expected figures: RESULTS.md. They say that the chain works, nothing about ASVspoof 2017.
+. ./cmd.sh
+. ./path.sh
+
+stage=0
+stop_stage=100
+nj=2             # jobs of stages 0, 2 and 4; the results do not depend on it
+corpus_opts=     # options of local/prepare_mini_replay.py, e.g. "--seed 1 --num-spoof 120,60,400"
+speech_dir=      # a folder of recordings to use instead of synthetic speech, one speaker a file-name prefix up to '-'
+corpus=corpus
+orders=0,2,4,6   # of differentiation, rising; Table 2 takes the last
+help_message="Usage: $0 [--stage N] [--stop-stage M] [--nj N] [--cmd launcher] [--speech-dir dir] [--corpus dir]
+    [--corpus-opts options] [--orders 0,2,4,6]
+Example: $0 --stage 4 --nj 2"
+. utils/parse_options.sh
+set -euo pipefail
+
+log() { echo "$(date '+%H:%M:%S') $*"; }
+run() { [ "$stage" -le "$1" ] && [ "$stop_stage" -ge "$1" ]; }
+top=${orders##*,}
+systems="$(for feature in cf cm; do for order in ${orders//,/ }; do echo ${feature}_sd$order; done; done) cfcm_sd$top"
+
+if run 0; then
+  log "Stage 0: make the corpus $corpus and its data directories"
+  local/prepare_mini_replay.py --nj $nj $corpus_opts ${speech_dir:+--speech-dir "$speech_dir"} "$corpus"
+  local/prepare_asvspoof2017.py "$corpus" data
+fi
+
+if run 1; then
+  log "Stage 1: validate the data directories"
+  for set in train dev eval; do utils/validate_data_dir.py --no-feats --no-text data/$set; done
+fi
+
+if run 2; then
+  log "Stage 2: compute CF and CM of orders $orders, and both side by side at order $top"
+  for set in train dev eval; do
+    local/make_feats.sh --cmd "$cmd" --nj $nj --features cf,cm --orders $orders data/$set data
+    local/make_feats.sh --cmd "$cmd" --nj $nj --features cfcm --orders $top data/$set data
+  done
+fi
+
+if run 3; then
+  log "Stage 3: train genuine and spoof GMMs, on train for dev scores, on train + dev for eval scores"
+  for system in $systems; do
+    local/train_gmm.sh --cmd "$cmd" data/$system/train exp/$system/train
+    local/train_gmm.sh --cmd "$cmd" data/$system/train data/$system/dev exp/$system
+  done
+fi
+
+if run 4; then
+  log "Stage 4: compute log-likelihood ratios of dev and eval"
+  for system in $systems; do
+    local/score_gmm.sh --cmd "$cmd" --nj $nj data/$system/dev exp/$system/train exp/$system/scores/dev.txt
+    local/score_gmm.sh --cmd "$cmd" --nj $nj data/$system/eval exp/$system exp/$system/scores/eval.txt
+  done
+fi
+
+if run 5; then
+  log "Stage 5: train on dev and apply to eval the score-level fusion of CF and CM at order $top"
+  local/fuse_scores.sh --cmd "$cmd" exp/fusion exp/cf_sd$top exp/cm_sd$top
+fi
+
+if run 6; then
+  log "Stage 6: print Tables 1 and 2"
+  sd-eval-scores --print-args=false --json=exp/results.json data/eval/utt2label exp/*/scores/eval.txt >exp/eval.txt
+  local/paper_tables.py --orders "$orders" --command "./run.sh" exp/results.json exp/RESULTS.md
+  log "All systems: exp/eval.txt, exp/results.json. The tables: exp/RESULTS.md. Scores: exp/*/scores/eval.txt"
+fi
