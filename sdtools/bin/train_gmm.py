@@ -29,7 +29,7 @@ COMMAND = cli.Command(
     summary="Trains a diagonal-covariance GMM by binary splitting and EM on all frames of a table, after deltas and normalisation.\n"
     "The model is Kaldi's DiagGmm; the settings are written to <gmm-out>.conf.",
     positionals=("<feats-rspecifier>", "<gmm-out>"),
-    example="sd-train-gmm --num-components=16 scp:data/train/feats.scp exp/cf_sd6/genuine.gmm",
+    example="sd-train-gmm --num-components=16 scp:data/train/genuine.scp exp/genuine.gmm",
     options=(GmmOptions, PostOptions, TrainOptions, cli.InputOptions),
 )
 
