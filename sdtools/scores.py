@@ -1,0 +1,204 @@
+"""Score files, labels, their join by utterance id, and fusion files.
+
+A score file has one `utterance llr` a line, positive for genuine speech; `utt2label` has `utterance genuine` or `utterance spoof`.
+Both are named as tables are: a file, `-`, or `command |`.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import warnings
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from sdtools.fusion import Fusion
+from sdtools.streams import open_input, open_output
+
+LABELS = {"genuine": True, "spoof": False}
+MIN_TRIALS = 30
+"""With fewer trials in a class the metrics say little."""
+
+
+@dataclass(frozen=True)
+class JoinOptions:
+    """What becomes of utterances that a score file lacks."""
+
+    missing: str = field(
+        default="error", metadata={"help": "utterances without a score end the command, or are left out", "choices": ("error", "drop")}
+    )
+
+
+class Joined(NamedTuple):
+    """Scores of the same utterances by several systems: utts sorted, scores (num_utts, num_systems) float64."""
+
+    utts: list[str]
+    scores: np.ndarray
+    num_dropped: int
+
+
+def read_scores(path: str) -> dict[str, float]:
+    """LLR by utterance, -inf and inf included.
+
+    Raises
+    ------
+    ValueError
+        With file and line: a line that is not `utterance number`, NaN, an utterance that comes twice.
+    """
+    return _read_pairs(path, _number, "a score other than NaN", "Write the scores again")
+
+
+def write_scores(path: str, llrs: Mapping[str, float]) -> None:
+    """Write LLRs with as many digits as it takes to read the same numbers back.
+
+    Raises
+    ------
+    ValueError
+        A NaN.
+    """
+    bad = [utt for utt, llr in llrs.items() if math.isnan(llr)]
+    if bad:
+        raise ValueError(f"{path}: score of {bad[0]}: got NaN, need a number. Look at the features and the models")
+    with open_output(path) as file:
+        file.write("".join(f"{utt} {float(llr)!r}\n" for utt, llr in llrs.items()).encode())
+
+
+def read_utt2label(path: str) -> dict[str, bool]:
+    """Whether each utterance is genuine.
+
+    Raises
+    ------
+    ValueError
+        With file and line: a line that is not `utterance genuine` or `utterance spoof`, an utterance that comes twice.
+    """
+    return _read_pairs(path, LABELS.__getitem__, "genuine or spoof", "Correct the labels")
+
+
+def _number(text: str) -> float:
+    """`text` as a number; NaN is none."""
+    value = float(text)
+    if math.isnan(value):
+        raise ValueError(text)
+    return value
+
+
+def _read_pairs(path: str, parse: Callable[[str], Any], need: str, remedy: str) -> dict[str, Any]:
+    """{key: parse(value)} of a file with two words a line."""
+    with open_input(path) as source:
+        lines = source.file.read().removesuffix(b"\n").split(b"\n")
+    pairs: dict[str, Any] = {}
+    for number, line in enumerate(lines, 1):
+        try:
+            utt, text = line.decode().split()
+            value = parse(text)
+        except (ValueError, KeyError):
+            got = line[:80].decode(errors="backslashreplace")
+            raise ValueError(f"{path}:{number}: line: got {got!r}, need an utterance and {need}. {remedy}") from None
+        if utt in pairs:
+            raise ValueError(f"{path}:{number}: utterance: got {utt} twice, need each once. {remedy}")
+        pairs[utt] = value
+    return pairs
+
+
+def join_scores(paths: Sequence[str], utts: Iterable[str] | None = None, missing: str = "error") -> Joined:
+    """Scores of `utts` (default: of every utterance in any file) from one file a system, joined by utterance id.
+
+    Raises
+    ------
+    ValueError
+        An utterance that a file lacks, unless `missing` is `drop`; no utterance left. Also the errors of `read_scores`.
+
+    Notes
+    -----
+    Utterances are in sorted order, so that results do not depend on the order of any file
+    (`test_score_commands.py::test_order_of_lines_changes_no_byte`). Warns of scores that nobody asked for, and of what is dropped.
+    """
+    systems = [read_scores(path) for path in paths]
+    wanted = set().union(*systems) if utts is None else set(utts)
+    present = wanted.intersection(*systems)
+    for path, system in zip(paths, systems):
+        lacks = sorted(wanted - system.keys())
+        if lacks and missing == "error":
+            first = " ".join(lacks[:10]) + " ..." * (len(lacks) > 10)
+            raise ValueError(
+                f"{path}: scores: got none for {len(lacks)} of {len(wanted)} utterances ({first}), need one for each; labels or scores "
+                "of another set, or scoring that did not end. Score them or say --missing=drop"
+            )
+        if extra := len(system.keys() - wanted):
+            warnings.warn(f"{path}: {extra} of {len(system)} scores have no label and are ignored", stacklevel=2)
+    if not present:
+        raise ValueError(
+            f"{' '.join(paths)}: utterances: got none with a label and all scores, need some. Check that the files belong together"
+        )
+    if len(present) < len(wanted):
+        warnings.warn(f"dropped {len(wanted) - len(present)} of {len(wanted)} utterances, which lack a score", stacklevel=2)
+    ordered = sorted(present)
+    scores = np.array([[system[utt] for utt in ordered] for system in systems]).T
+    return Joined(ordered, scores, len(wanted) - len(present))
+
+
+def read_trials(utt2label: str, paths: Sequence[str], missing: str = "error") -> tuple[Joined, np.ndarray]:
+    """The labelled utterances' scores from one file a system, and whether each is genuine, (num_utts,) bool.
+
+    Raises
+    ------
+    ValueError
+        A class without trials; the errors of `join_scores` and `read_utt2label`.
+
+    Notes
+    -----
+    Warns of fewer than 30 trials in a class and of fewer than 3 distinct scores of a system.
+    """
+    labels = read_utt2label(utt2label)
+    joined = join_scores(paths, labels, missing)
+    is_genuine = np.array([labels[utt] for utt in joined.utts])
+    for label, value in LABELS.items():
+        num_trials = int((is_genuine == value).sum())
+        if num_trials == 0:
+            raise ValueError(f"{utt2label}: {label} trials: got 0, need one or more. Check the labels")
+        if num_trials < MIN_TRIALS:
+            warnings.warn(f"{utt2label}: {label} trials: got {num_trials}; with fewer than {MIN_TRIALS} results are rough", stacklevel=2)
+    for path, column in zip(paths, joined.scores.T):
+        if not ((column > column.min()) & (column < column.max())).any():
+            warnings.warn(f"{path}: scores: got fewer than 3 distinct ones; were decisions written for scores?", stacklevel=2)
+    return joined, is_genuine
+
+
+def write_fusion(path: str, fusion: Fusion, systems: Sequence[str]) -> None:
+    """Write a fusion and the names of the systems it was trained on as JSON."""
+    record = {"systems": list(systems), **asdict(fusion), "weights": fusion.weights.tolist()}
+    with open_output(path) as file:
+        file.write((json.dumps(record, indent=2, allow_nan=False) + "\n").encode())
+
+
+def read_fusion(path: str) -> tuple[Fusion, list[str]]:
+    """A fusion and the names of its systems, as `write_fusion` wrote them.
+
+    Raises
+    ------
+    ValueError
+        No JSON, other fields, a number that is none or not finite, not one weight for each system.
+    """
+    with open_input(path) as source:
+        data = source.file.read()
+    try:
+        record = json.loads(data)
+    except ValueError as error:
+        raise ValueError(f"{path}: fusion: got no JSON ({error}), need the output of sd-train-fusion. Train it again") from None
+    names = ["systems", *(f.name for f in fields(Fusion))]
+    if not isinstance(record, dict) or set(record) != set(names):
+        got = " ".join(record) if isinstance(record, dict) else type(record).__name__
+        raise ValueError(f"{path}: fusion: got {got}, need the fields {' '.join(names)}. Train it again")
+    systems, weights = record.pop("systems"), record.pop("weights")
+    lists = isinstance(systems, list) and isinstance(weights, list) and all(isinstance(system, str) for system in systems)
+    if not lists or not len(systems) == len(weights) > 0:
+        raise ValueError(
+            f"{path}: fusion: got systems {systems}, weights {weights}, need lists of one length, names and numbers. Train it again"
+        )
+    for name, value in [*record.items(), *(("weights", w) for w in weights)]:
+        if type(value) not in (int, float) or not math.isfinite(value):
+            raise ValueError(f"{path}: fusion: {name}: got {value!r}, need a finite number. Train it again")
+    return Fusion(np.array(weights, np.float64), **record), systems

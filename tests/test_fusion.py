@@ -1,0 +1,258 @@
+import math
+import warnings
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.linear_model import LogisticRegression
+from test_metrics import GOLDEN, assert_figures, figures, synthetic_set
+
+from sdtools.fusion import CHUNK, Fusion, FusionOptions, SeparableError, apply_fusion, train_fusion
+from sdtools.metrics import cllr, sort_scores
+
+NEGATIVE = r"train_fusion: system 3 \(-0\.\d+\): got a negative weight"
+
+
+def train(scores, is_genuine, **options):
+    return train_fusion(scores, is_genuine, FusionOptions(**options))
+
+
+def train_quietly(scores, is_genuine, **options):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return train(scores, is_genuine, **options)
+
+
+def objective(fusion, scores, is_genuine):
+    """What is minimised, trial by trial, divided by the entropy of the prior."""
+    p = fusion.prior
+    total = fusion.ridge / 2 * sum(float(w) ** 2 for w in fusion.weights)
+    for row, genuine in zip(scores, is_genuine):
+        log_odds = sum(w * s for w, s in zip(fusion.weights, row)) + fusion.offset + math.log(p / (1 - p))
+        cost = math.log1p(math.exp(-log_odds if genuine else log_odds))
+        total += cost * (p / fusion.num_genuine if genuine else (1 - p) / fusion.num_spoof)
+    return total / (-p * math.log(p) - (1 - p) * math.log(1 - p))
+
+
+# ---- closed form
+
+
+@pytest.mark.parametrize("prior", [0.5, 0.01, 0.9])
+def test_scores_with_two_values_become_their_log_likelihood_ratios(prior):
+    scores = np.array([[1.0]] * 30 + [[0]] * 10 + [[1]] * 5 + [[0]] * 45)
+    fusion = train(scores, np.arange(90) < 40, prior=prior)
+    np.testing.assert_allclose(apply_fusion(fusion, [[0.0], [1.0]]), np.log([(10 / 40) / (45 / 50), (30 / 40) / (5 / 50)]), atol=1e-10)
+
+
+def test_useless_scores_get_weight_zero_and_objective_one():
+    scores = np.array([[0.0], [1], [0], [1]])
+    fusion = train_quietly(scores, [True, True, False, False], prior=0.2)
+    assert [fusion.weights[0], fusion.offset, fusion.objective] == pytest.approx([0, 0, 1], abs=1e-12)
+
+
+# ---- properties
+
+
+def test_affine_maps_of_the_columns():
+    scores, is_genuine = synthetic_set()
+    for ridge in (0.0, 0.01):
+        expected = train_quietly(scores, is_genuine, ridge=ridge)
+        scale = np.array([1.0, -1, 1]) if ridge else np.array([1e-6, -40.0, 1e5])
+        mapped = (scores + np.array([1000.0, -3, 50])) * scale
+        fusion = train_quietly(mapped, is_genuine, ridge=ridge)
+        np.testing.assert_allclose(fusion.weights, expected.weights / scale, rtol=1e-8)
+        np.testing.assert_allclose(apply_fusion(fusion, mapped), apply_fusion(expected, scores), rtol=0, atol=1e-7)
+        assert fusion.objective == pytest.approx(expected.objective, abs=1e-12)
+
+
+@settings(deadline=None, max_examples=30, derandomize=True)
+@given(st.integers(0, 2**32 - 1), st.integers(1, 4), st.floats(0.001, 0.999), st.sampled_from([0.0, 0.1]))
+def test_no_small_change_of_the_weights_does_better(seed, num_systems, prior, ridge):
+    rng = np.random.default_rng(seed)
+    is_genuine = rng.random(80) < 0.4
+    is_genuine[:2] = [True, False]
+    scores = rng.normal(size=(80, num_systems)) + 0.5 * is_genuine[:, None]
+    fusion = train_quietly(scores, is_genuine, prior=prior, ridge=ridge)
+    assert fusion.objective == pytest.approx(objective(fusion, scores, is_genuine), abs=1e-10)
+    for k in range(num_systems + 1):
+        for change in (-1e-3, 1e-3):
+            weights, offset = fusion.weights.copy(), fusion.offset
+            if k < num_systems:
+                weights[k] += change
+            else:
+                offset += change
+            other = Fusion(weights, offset, prior, ridge, 0, fusion.num_genuine, fusion.num_spoof)
+            assert objective(other, scores, is_genuine) > fusion.objective
+    permutation, columns = rng.permutation(80), rng.permutation(num_systems)
+    again = train_quietly(scores[permutation][:, columns], is_genuine[permutation], prior=prior, ridge=ridge)
+    np.testing.assert_allclose(again.weights, fusion.weights[columns], rtol=0, atol=1e-9)
+
+
+def test_objective_at_even_prior_is_cllr_of_the_output():
+    scores, is_genuine = synthetic_set()
+    fusion = train(scores[:, :2], is_genuine)
+    llrs = apply_fusion(fusion, scores[:, :2])
+    assert cllr(sort_scores(llrs[is_genuine], llrs[~is_genuine])) == pytest.approx(fusion.objective, abs=1e-12)
+
+
+def test_more_trials_than_a_chunk_count_alike():
+    scores, is_genuine = synthetic_set()
+    times = CHUNK // 100
+    repeated = train(np.tile(scores[:, :2], (times, 1)), np.tile(is_genuine, times))
+    np.testing.assert_allclose(repeated.weights, train(scores[:, :2], is_genuine).weights, rtol=1e-9)
+    assert (repeated.num_genuine, repeated.num_spoof) == (200 * times, 300 * times)
+
+
+# ---- second implementation
+
+
+@pytest.mark.parametrize(("prior", "ridge"), [(0.5, 0), (0.1, 0), (0.95, 0), (0.5, 0.02), (0.2, 1e-3)])
+def test_logistic_regression_of_scikit_learn(prior, ridge):
+    scores, is_genuine = synthetic_set()
+    fusion = train_quietly(scores, is_genuine, prior=prior, ridge=ridge)
+    trial_weights = np.where(is_genuine, prior / is_genuine.sum(), (1 - prior) / (~is_genuine).sum())
+    strength = 1 / ridge if ridge else 1e14
+    model = LogisticRegression(C=strength, solver="newton-cholesky", tol=1e-12, max_iter=1000)
+    model.fit(scores, is_genuine, sample_weight=trial_weights)
+    np.testing.assert_allclose(fusion.weights, model.coef_[0], rtol=1e-6)
+    assert fusion.offset == pytest.approx(model.intercept_[0] - math.log(prior / (1 - prior)), rel=1e-6)
+
+
+# ---- golden
+
+
+@pytest.mark.parametrize("name", GOLDEN["fusion"])
+def test_golden_fusions(name):
+    scores, is_genuine = synthetic_set()
+    systems, prior = name.split(".p")
+    golden = GOLDEN["fusion"][name]
+    scores = scores[:, : len(systems)]
+    if systems == "123":
+        with pytest.warns(UserWarning, match=NEGATIVE):
+            fusion = train(scores, is_genuine, prior=float(prior))
+    else:
+        fusion = train(scores, is_genuine, prior=float(prior))
+    np.testing.assert_allclose([*fusion.weights, fusion.offset], golden["w"], rtol=1e-12)
+    assert fusion.objective == pytest.approx(golden["objective_normalised"], abs=1e-13)
+    assert (fusion.num_genuine, fusion.num_spoof, fusion.prior, fusion.ridge) == (200, 300, float(prior), 0)
+    llrs = apply_fusion(fusion, scores)
+    assert_figures(figures(llrs[is_genuine], llrs[~is_genuine]), golden["metrics"], rel=0, abs=1e-12)
+
+
+# ---- limits and errors
+
+
+SEPARABLE = {
+    "apart": ([[2.0], [3], [4], [-1], [0], [1]], 3),
+    "one_of_each": ([[1.0], [0]], 1),
+    "touching": ([[1.0], [2], [3], [-1], [0], [1]], 3),
+    "few_touching": ([[0.0]] + [[5.0 + k] for k in range(200)] + [[0.0]] + [[-5.0 - k] for k in range(200)], 201),
+    "in_one_of_two_dimensions": ([[0.0, 1], [0, -1], [0, 3], [4, 0], [0.0, 2], [0, -3], [0, 1.5], [-2, 0]], 4),
+    "only_together": ([[1.0, 0], [0, 1], [5, -3.5], [-3.5, 5], [1.0, -1], [-1, 1], [3, -4], [-4, 3]], 4),
+}
+
+
+@pytest.mark.parametrize("name", SEPARABLE)
+@pytest.mark.parametrize("prior", [0.5, 1e-6])
+def test_separable_training_data(name, prior):
+    scores, num_genuine = SEPARABLE[name]
+    scores, is_genuine = np.array(scores), np.arange(len(scores)) < num_genuine
+    with pytest.raises(SeparableError, match=r"got classes that a weighted sum .* Use --ridge=0\.001 \(or more\) or --auto-ridge"):
+        train_quietly(scores, is_genuine, prior=prior)
+    with pytest.warns(UserWarning, match=r"got classes that a weighted sum .* Trained with ridge 0\.001"):
+        fusion = train(scores, is_genuine, auto_ridge=True)
+    assert fusion.ridge == 1e-3
+    again = train(scores, is_genuine, ridge=1e-3)
+    np.testing.assert_array_equal(fusion.weights, again.weights)
+    llrs = apply_fusion(fusion, scores)
+    assert llrs[is_genuine].min() >= llrs[~is_genuine].max() or name in ("few_touching", "in_one_of_two_dimensions")
+
+
+def test_one_overlapping_trial_in_many_is_not_separable():
+    scores = np.concatenate([np.linspace(0.9, 9, 5000), np.linspace(-9, 1, 5000)])[:, None]
+    fusion = train(scores, np.arange(10000) < 5000, auto_ridge=True)
+    assert fusion.ridge == 0 and fusion.weights[0] > 10 and fusion.objective < 0.02
+
+
+def test_constant_column_has_weight_zero():
+    scores, is_genuine = synthetic_set()
+    expected = train(scores[:, :1], is_genuine)
+    padded = np.column_stack([np.full(500, 0.1), scores[:, 0], np.full(500, -3e7)])
+    with pytest.warns(UserWarning, match=r"train_fusion: system 1, 3: got the same score for all trials\. "):
+        fusion = train(padded, is_genuine)
+    np.testing.assert_allclose(fusion.weights, [0, expected.weights[0], 0], rtol=1e-12)
+    assert fusion.offset == pytest.approx(expected.offset, rel=1e-12)
+    with pytest.warns(UserWarning, match="same score for all"):
+        constant = train(np.ones((500, 1)), is_genuine)
+    assert (constant.weights[0], constant.offset, constant.objective) == (0, pytest.approx(0, abs=1e-15), pytest.approx(1))
+
+
+@pytest.mark.parametrize("prior", [0.5, 0.1])
+def test_collinear_columns_share_the_weight(prior):
+    scores, is_genuine = synthetic_set()
+    expected = train(scores[:, :2], is_genuine, prior=prior)
+    collinear = np.column_stack([scores[:, 0], scores[:, 1], 5 * scores[:, 0] + 2])
+    with pytest.warns(UserWarning, match=r"train_fusion: systems: got scores that are linear functions of each other\. "):
+        fusion = train(collinear, is_genuine, prior=prior)
+    np.testing.assert_allclose(apply_fusion(fusion, collinear), apply_fusion(expected, scores[:, :2]), rtol=0, atol=1e-9)
+    assert fusion.weights[0] == pytest.approx(5 * fusion.weights[2], rel=1e-6)
+
+
+def test_ridge_decides_between_collinear_columns():
+    scores, is_genuine = synthetic_set()
+    fusion = train(np.column_stack([scores[:, 0], 2 * scores[:, 0]]), is_genuine, ridge=1e-3)
+    assert fusion.weights[1] == pytest.approx(2 * fusion.weights[0], rel=1e-6)
+
+
+@pytest.mark.parametrize("noise", [1e-9, 1e-7, 1e-6, 1e-5, 3e-5, 1e-4, 1e-2])
+def test_nearly_equal_columns_are_not_taken_for_separable(noise):
+    scores, is_genuine = synthetic_set()
+    pair = scores[:, [0, 0]]
+    pair[:, 1] += noise * np.random.default_rng(1).normal(size=500)
+    assert train_quietly(pair, is_genuine).objective <= train(scores[:, :1], is_genuine).objective + 1e-12
+
+
+def test_wrong_sign_is_a_negative_weight():
+    scores, is_genuine = synthetic_set()
+    with pytest.warns(UserWarning, match=r"train_fusion: system 1 \(-2\.14\): got a negative weight, need positive ones .* Try the fusion"):
+        train(-scores[:, :1], is_genuine)
+
+
+@pytest.mark.parametrize(
+    ("scores", "is_genuine", "message"),
+    [
+        ([[1.0, 2], [3, np.inf]], [True, False], r"system 2: got inf or NaN, need finite scores\. Leave out"),
+        ([[np.nan, 2], [3, 1]], [True, False], r"system 1: got inf or NaN"),
+        ([[1.0], [2]], [True, True], r"trials: got 2 genuine, 0 spoof, need both\. Check the labels"),
+        ([[1.0], [2]], [False, False], r"trials: got 0 genuine, 2 spoof, need both"),
+        ([1.0, 2], [True, False], r"scores, labels: got shapes \(2,\), \(2,\), need \(trials, systems\), \(trials,\)\. Join by id"),
+        ([[1.0], [2]], [True], r"scores, labels: got shapes \(2, 1\), \(1,\)"),
+    ],
+)
+def test_training_data_that_cannot_be_used(scores, is_genuine, message):
+    with pytest.raises(ValueError, match="train_fusion: " + message):
+        train(scores, is_genuine)
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ({"prior": 0.0}, "FusionOptions: prior: got 0.0, need more than 0 and less than 1"),
+        ({"prior": 1.0}, "prior: got 1.0"),
+        ({"ridge": -1.0}, "FusionOptions: ridge: got -1.0, need 0 or a positive number"),
+        ({"ridge": math.inf}, "ridge: got inf"),
+    ],
+)
+def test_options_out_of_bounds(setting, message):
+    with pytest.raises(ValueError, match=message):
+        FusionOptions(**setting)
+
+
+def test_application():
+    fusion = Fusion(np.array([1.0, 2.0]), 0.5, 0.5, 0, 0.3, 10, 10)
+    np.testing.assert_array_equal(apply_fusion(fusion, np.array([[1.0, 2], [np.inf, 0], [-np.inf, 1]])), [5.5, np.inf, -np.inf])
+    with pytest.raises(ValueError, match=r"apply_fusion: systems: got 1, need 2, as in training\. Give one file for each"):
+        apply_fusion(fusion, np.ones((3, 1)))
+    with pytest.raises(ValueError, match=r"apply_fusion: scores: got NaN, or inf that other scores undo, need numbers\. Leave out"):
+        apply_fusion(fusion, np.array([[np.inf, -np.inf]]))

@@ -1,0 +1,166 @@
+import json
+import math
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from test_metrics import GOLDEN, synthetic_set
+
+from sdtools import scores
+from sdtools.bin import apply_fusion, eval_scores, train_fusion
+from sdtools.fusion import Fusion
+
+FUSION = Fusion(np.array([1.0, 2.0]), -1.0, 0.5, 0.0, 0.4, 200, 300)
+UTTS = [f"utt-{i:03d}" for i in range(500)]
+
+
+@pytest.fixture
+def files(tmp_path):
+    """The synthetic set as score files and labels in the current directory."""
+    columns, is_genuine = synthetic_set()
+    for k, column in enumerate(columns.T, 1):
+        scores.write_scores(str(tmp_path / f"s{k}.txt"), dict(zip(UTTS, column)))
+    (tmp_path / "utt2label").write_text("".join(f"{utt} {'genuine' if g else 'spoof'}\n" for utt, g in zip(UTTS, is_genuine)))
+    old = Path.cwd()
+    os.chdir(tmp_path)
+    yield tmp_path
+    os.chdir(old)
+
+
+def lines(path):
+    return Path(path).read_text().splitlines(keepends=True)
+
+
+def fails(command, argv, capsys):
+    """The one line on stderr of a command that must fail."""
+    assert command.main(["--print-args=false", *argv]) == 1
+    captured = capsys.readouterr()
+    (error,) = [line for line in captured.err.splitlines() if not line.startswith("WARNING")]
+    assert captured.out == "" and error.startswith(f"ERROR ({command.COMMAND.name}) ")
+    return error
+
+
+def test_train_apply_evaluate(files, capsys):
+    assert train_fusion.main(["utt2label", "s1.txt", "s2.txt", "fusion.json"]) == 0
+    err = capsys.readouterr().err
+    assert "llr = +1.808 * s1.txt +0.97 * s2.txt -2.565; objective 0.4399, where 1 is" in err and "done 500 of 500, 0 skipped" in err
+    record = json.loads(Path("fusion.json").read_text())
+    assert record["systems"] == ["s1.txt", "s2.txt"] and (record["num_genuine"], record["num_spoof"]) == (200, 300)
+    golden = GOLDEN["fusion"]["12.p0.5"]
+    np.testing.assert_allclose([*record["weights"], record["offset"]], golden["w"], rtol=1e-12)
+
+    assert apply_fusion.main(["fusion.json", "s1.txt", "s2.txt", "fused.txt"]) == 0
+    err = capsys.readouterr().err
+    assert "weight 0.97: s2.txt, in training s2.txt" in err and "done 500 of 500, 0 skipped" in err
+
+    assert eval_scores.main(["--json=out.json", "utt2label", "s1.txt", "fused.txt"]) == 0
+    captured = capsys.readouterr()
+    assert captured.out.splitlines() == [
+        "system     genuine  spoof  EER % (interp)    Cllr  minCllr  minDCF  actDCF",
+        "s1.txt         200    300           16.67  0.7304   0.4712  0.4000  0.7633",
+        "fused.txt      200    300           14.33  0.4399   0.4025  0.3202  0.3235",
+    ]
+    last = captured.err.splitlines()[-1]
+    assert last == "LOG (sd-eval-scores) best EER: fused.txt, 14.33 %; of its Cllr 0.4399, 0.0374 is for want of calibration"
+    figures = json.loads(Path("out.json").read_text())
+    assert (figures["utt2label"], figures["num_dropped"]) == ("utt2label", 0)
+    assert figures["options"] == {"eer": "interp", "p_spoof": 0.05, "c_miss": 1, "c_fa": 10}
+    fused, expected = figures["systems"][1], golden["metrics"]
+    assert (fused["system"], fused["num_genuine"], fused["num_spoof"]) == ("fused.txt", 200, 300)
+    assert [fused[name] for name in ("eer", "cllr", "min_cllr", "min_dcf", "act_dcf")] == pytest.approx(
+        [expected["eer_interp"], expected["cllr"], expected["min_cllr"], expected["mindcf"]["asvspoof5"], expected["actdcf"]["asvspoof5"]],
+        abs=1e-12,
+    )
+    assert fused["eer_threshold"] in scores.read_scores("fused.txt").values()
+
+
+@pytest.mark.parametrize(("method", "eer"), [("rocch", "15.50"), ("asvspoof", "16.58")])
+def test_eer_methods_and_costs(files, capsys, method, eer):
+    assert eval_scores.main([f"--eer={method}", "--p-spoof=0.5", "--c-fa=1", "utt2label", "s1.txt"]) == 0
+    header, row = capsys.readouterr().out.splitlines()
+    assert f"EER % ({method})" in header and row.split()[3] == eer
+    assert row.split()[-2:] == ["0.3100", "0.5283"]
+
+
+def test_order_of_lines_changes_no_byte(files, capsys):
+    """Labels of another day, in another order."""
+    rng = np.random.default_rng(0)
+    outputs = []
+    for round_ in range(2):
+        assert train_fusion.main(["--prior=0.1", "utt2label", "s1.txt", "s2.txt", "fusion.json"]) == 0
+        assert apply_fusion.main(["fusion.json", "s1.txt", "s2.txt", "fused.txt"]) == 0
+        assert eval_scores.main([f"--json=out{round_}.json", "utt2label", "s1.txt", "s2.txt", "fused.txt"]) == 0
+        outputs.append((capsys.readouterr().out, Path("fusion.json").read_bytes(), lines("fused.txt"), lines(f"out{round_}.json")))
+        for name in ("utt2label", "s1.txt", "s2.txt"):
+            Path(name).write_text("".join(rng.permutation(lines(name))))
+    assert outputs[0] == outputs[1]
+
+
+@pytest.mark.parametrize("command", [train_fusion, eval_scores, apply_fusion])
+def test_missing_utterances(files, capsys, command):
+    if command is apply_fusion:
+        scores.write_fusion("fusion.json", FUSION, ["exp/a/dev.txt", "exp/b/dev.txt"])
+    Path("s2.txt").write_text("".join(lines("s2.txt")[12:]))
+    argv = {
+        train_fusion: ["utt2label", "s1.txt", "s2.txt", "out"],
+        eval_scores: ["--json=out", "utt2label", "s1.txt", "s2.txt"],
+        apply_fusion: ["fusion.json", "s1.txt", "s2.txt", "out"],
+    }[command]
+    error = fails(command, argv, capsys)
+    assert f"s2.txt: scores: got none for 12 of 500 utterances ({' '.join(UTTS[:10])} ...), need one for each" in error
+    assert not Path("out").exists() and not list(files.glob(".*"))
+    assert command.main(["--missing=drop", *argv]) == 0
+    err = capsys.readouterr().err
+    assert f"WARNING ({command.COMMAND.name}) dropped 12 of 500 utterances, which lack a score" in err
+    assert Path("out").exists() and (command is eval_scores or "done 488 of 500, 12 skipped" in err)
+
+
+def test_fusion_of_another_number_of_systems(files, capsys):
+    scores.write_fusion("fusion.json", FUSION, ["exp/a/dev.txt", "exp/b/dev.txt"])
+    error = fails(apply_fusion, ["fusion.json", "s1.txt", "out"], capsys)
+    assert "fusion.json: score files: got 1, need 2, in this order: exp/a/dev.txt exp/b/dev.txt" in error
+    assert not Path("out").exists()
+
+
+def test_separable_training_data(files, capsys):
+    apart = {utt: (1.0 if i < 200 else -1.0) + i / 1000 for i, utt in enumerate(UTTS)}
+    scores.write_scores("s1.txt", apart)
+    assert "Use --ridge=0.001 (or more) or --auto-ridge" in fails(train_fusion, ["utt2label", "s1.txt", "f.json"], capsys)
+    assert not Path("f.json").exists()
+    assert train_fusion.main(["--auto-ridge", "utt2label", "s1.txt", "f.json"]) == 0
+    assert "Trained with ridge 0.001" in capsys.readouterr().err
+    assert json.loads(Path("f.json").read_text())["ridge"] == 0.001
+
+
+def test_infinite_scores(files, capsys):
+    """Metrics take them, training does not."""
+    llrs = scores.read_scores("s1.txt")
+    scores.write_scores("s1.txt", {**llrs, UTTS[0]: -math.inf})
+    assert "system 1: got inf or NaN" in fails(train_fusion, ["utt2label", "s1.txt", "f.json"], capsys)
+    assert eval_scores.main(["--json=out.json", "utt2label", "s1.txt"]) == 0
+    assert " inf " in capsys.readouterr().out.splitlines()[1]
+    assert json.loads(Path("out.json").read_text())["systems"][0]["cllr"] == "inf"
+
+
+def test_warnings_name_the_system(files, capsys):
+    for name in ("s1.txt", "s2.txt"):
+        scores.write_scores(name, {utt: -llr for utt, llr in scores.read_scores(name).items()})
+    assert eval_scores.main(["utt2label", "s1.txt", "s2.txt", "s3.txt"]) == 0
+    warned = [line for line in capsys.readouterr().err.splitlines() if line.startswith("WARNING")]
+    assert [line.split()[2] for line in warned] == ["s1.txt:", "s2.txt:"] and all(
+        "Check the labels and the sign" in line for line in warned
+    )
+
+
+def test_misleading_llrs_are_said_to_be(files, capsys):
+    scores.write_scores("s1.txt", {utt: 40 * llr for utt, llr in scores.read_scores("s1.txt").items()})
+    assert eval_scores.main(["utt2label", "s1.txt"]) == 0
+    assert capsys.readouterr().err.splitlines()[-1].endswith("; its LLRs mislead (Cllr above 1): calibrate them with sd-train-fusion")
+
+
+def test_settings_that_are_refused(files, capsys):
+    assert "--eer: got 'det', need interp or rocch or asvspoof" in fails(eval_scores, ["--eer=det", "utt2label", "s1.txt"], capsys)
+    assert "--missing: got 'zero', need error or drop" in fails(eval_scores, ["--missing=zero", "utt2label", "s1.txt"], capsys)
+    assert "prior: got 1.0" in fails(train_fusion, ["--prior=1", "utt2label", "s1.txt", "f.json"], capsys)
+    assert "s1.txt:1: line: got 'utt-000 2.2', need an utterance and genuine or spoof" in fails(eval_scores, ["s1.txt", "s1.txt"], capsys)
