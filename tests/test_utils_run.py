@@ -1,0 +1,384 @@
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+UTILS = Path(__file__).resolve().parents[1] / "utils"
+RUN = [sys.executable, "-S", UTILS / "run.py"]  # without site: standard library only
+LOG = re.compile(
+    r"""# (?P<command>.*)
+# Started at \w+ \w+ +\d+ .*
+#
+(?P<output>(?:.*\n)*)# Accounting: time=(?P<time>\d+) threads=(?P<threads>\d+)
+# Ended \((?P<status>code \d+(?:; signal \d+)?)\) at .*, elapsed time (?P=time) seconds
+"""
+)
+
+
+def run(cwd, *words, **kwargs):
+    return subprocess.run([*RUN, *words], cwd=cwd, capture_output=True, text=True, timeout=60, **kwargs)
+
+
+def read_log(path):
+    match = LOG.fullmatch(path.read_text())
+    assert match, path.read_text()
+    return match.groupdict()
+
+
+def output_of(cwd, *command):
+    """What one job with this command writes to its log."""
+    done = run(cwd, "x.log", *command)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", ""), done.stderr
+    return read_log(cwd / "x.log")["output"]
+
+
+def wait_for(condition, timeout_sec=20):
+    deadline = time.monotonic() + timeout_sec
+    while not condition():
+        assert time.monotonic() < deadline, "timed out"
+        time.sleep(0.02)
+
+
+def test_log_of_a_job_that_ended_well(tmp_path):
+    done = run(tmp_path, "--num-threads", "3", "a/b/x.log", "echo", "out", ";", "echo", "err", r">&2")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    log = read_log(tmp_path / "a/b/x.log")
+    assert int(log.pop("time")) < 20
+    assert log == {"command": "echo out ; echo err >&2", "output": "out\nerr\n", "threads": "3", "status": "code 0"}
+
+
+def test_a_rerun_truncates_the_log_and_a_last_line_without_newline_is_ended(tmp_path):
+    assert output_of(tmp_path, "echo", "a long first output") == "a long first output\n"
+    assert output_of(tmp_path, "printf", "short") == "short\n"
+
+
+def test_failure_of_one_job(tmp_path):
+    done = run(tmp_path, "JOB=4", "log/x.JOB.log", "echo", "reason", ";", "exit", "7")
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[:2] == ["run.py: job failed, log is in log/x.4.log", "run.py: last lines of log/x.4.log:"]
+    assert "  reason\n" in done.stderr
+    assert read_log(tmp_path / "log/x.4.log")["status"] == "code 7"
+
+
+def test_forgotten_job_range_is_hinted_at(tmp_path):
+    assert "run.py: the log file is named after JOB: is JOB=1:N missing?\n" in run(tmp_path, "x.JOB.log", "false").stderr
+
+
+def test_failures_of_an_array_are_numbered_and_the_first_log_shown_while_the_others_still_run(tmp_path):
+    command = ["seq", "100", ";", "echo", "I am JOB", ";", "test", "JOB", "-ne", "2", "-a", "JOB", "-ne", "10"]
+    done = run(tmp_path, "--max-jobs-run", "3", "JOB=1:11", "log/y.JOB.log", *command)
+    assert done.returncode == 1
+    lines = done.stderr.splitlines()
+    assert lines[:3] == [
+        "run.py: 2 / 11 failed, log is in log/y.*.log",
+        "run.py: failed jobs: 2 10",
+        "run.py: last lines of log/y.2.log:",
+    ]
+    assert len(lines) == 13
+    assert lines[-3] == "  I am 2"
+    assert [read_log(tmp_path / f"log/y.{n}.log")["status"] for n in range(1, 12)] == [
+        "code 1" if n in (2, 10) else "code 0" for n in range(1, 12)
+    ]
+
+
+def test_job_killed_by_a_signal(tmp_path):
+    assert run(tmp_path, "x.log", "kill", "-9", "$$").returncode == 1
+    assert read_log(tmp_path / "x.log")["status"] == "code 0; signal 9"
+
+
+def test_failure_anywhere_in_a_pipeline_counts(tmp_path):
+    assert run(tmp_path, "x.log", "false", "|", "cat").returncode == 1
+    assert run(tmp_path, "x.log", "echo", "a", "|", "no-such-program", "|", "cat").returncode == 1
+    assert read_log(tmp_path / "x.log")["status"] == "code 127"
+
+
+@pytest.mark.parametrize("name", ["JOB", "N_1"])
+def test_number_is_filled_in_everywhere(tmp_path, name):
+    command = ["echo", f"{name}", f"a{name}b{name}", f'say "{name}" $x', f"plain {name} word", f"--x={name}"]
+    assert run(tmp_path, f"{name}=9:10", f"log.{name}/{name}.log", *command).returncode == 0
+    for n in (9, 10):
+        log = read_log(tmp_path / f"log.{n}/{n}.log")
+        assert log["output"] == f'{n} a{n}b{n} say "{n}" $x plain {n} word --x={n}\n'
+        assert log["command"] == f'echo {n} a{n}b{n} \'say "{n}" $x\' "plain {n} word" --x={n}'
+
+
+@pytest.mark.parametrize(
+    "words, expected",
+    [
+        (["$HOME"], "/home/x\n"),  # no blank: live shell syntax
+        (["a", "|", "tr", "a", "b"], "b\n"),
+        (["a>b;cat", "b"], "a\n"),
+        (["*.txt"], "1.txt 2.txt\n"),
+        (["two  words", "$HOME is home"], "two  words /home/x is home\n"),  # blanks: double quotes
+        (["it's  $HOME"], "it's  /home/x\n"),
+        (['say "$HOME" | x'], 'say "$HOME" | x\n'),  # blanks and a double quote: single quotes
+        (['it\'s  "so"'], 'it\'s  "so"\n'),
+        (["[", "", "]"], "[  ]\n"),
+        (["tab\there", "new\nline"], "tab\there new\nline\n"),
+        (["ä\u00a0ö;echo", "b"], "ä\u00a0ö\nb\n"),  # a no-break space is no blank to a shell
+    ],
+)
+def test_quoting(tmp_path, words, expected):
+    (tmp_path / "1.txt").touch()
+    (tmp_path / "2.txt").touch()
+    env = {"PATH": os.environ["PATH"], "HOME": "/home/x", "LC_ALL": "C"}
+    assert run(tmp_path, "x.log", "echo", *words, env=env).returncode == 0
+    text = (tmp_path / "x.log").read_text(encoding="utf-8")
+    assert text.split("#\n", 1)[1].split("# Accounting")[0] == expected
+
+
+def test_options_and_range_mix_in_any_order_and_unknown_ones_have_no_effect(tmp_path):
+    options = [
+        "--mem",
+        "2G",
+        "-V",
+        "--config",
+        "none.conf",
+        "-tc",
+        "1",
+        "JOB=1:2",
+        "-pe",
+        "smp",
+        "5",
+        "--gpu",
+        "1",
+        "-l",
+        "x=1",
+        "--max-jobs-run",
+        "5",
+    ]
+    assert run(tmp_path, *options, "x.JOB.log", "sleep", ".2", ";", "date", "+%s%N").returncode == 0
+    first, second = (int(read_log(tmp_path / f"x.{n}.log")["output"]) for n in (1, 2))
+    assert second - first >= 0.2e9  # the smaller of -tc and --max-jobs-run holds
+
+
+@pytest.mark.parametrize(
+    "options, expected",
+    [
+        (["--max-jobs-run", "4", "--num-threads", "1000"], 4),
+        (["--max-jobs-run", "3"], 3),
+        (["-tc", "2", "--max-jobs-run", "10"], 2),
+        (["--num-threads", "1000"], 1),
+        (["--mem", "1000000000"], 1),
+        (["--mem", "1M"], min(4, len(os.sched_getaffinity(0)))),
+        (["--mem", "0"], min(4, len(os.sched_getaffinity(0)))),
+    ],
+)
+def test_number_of_jobs_at_a_time(tmp_path, options, expected):
+    # a job says how many it has seen and leaves when one has seen the expected number
+    (tmp_path / "job.sh").write_text(
+        "touch at.$1; n=$(ls | grep -c at.); echo $n; touch seen.$n; until [ -e seen.$2 ]; do sleep .01; done; sleep .05; rm at.$1"
+    )
+    assert run(tmp_path, *options, "JOB=1:4", "log/JOB", "bash", "job.sh", "JOB", str(expected)).returncode == 0
+    assert max(int(read_log(tmp_path / f"log/{n}")["output"]) for n in range(1, 5)) == expected
+
+
+def test_jobs_have_no_stdin_and_run_in_the_current_directory(tmp_path):
+    done = subprocess.run([*RUN, "x.log", "cat;", "pwd"], cwd=tmp_path, input="not for the job", capture_output=True, text=True)
+    assert done.returncode == 0
+    assert read_log(tmp_path / "x.log")["output"] == f"{tmp_path}\n"
+
+
+def test_log_to_dev_null_leaves_no_record(tmp_path):
+    assert run(tmp_path, "/dev/null", "true").returncode == 0
+    assert not Path("/dev/null.done").exists()
+    assert Path("/dev/null").is_char_device()
+
+
+@pytest.mark.parametrize(
+    "words, message",
+    [
+        ([], "command line: got 0 words after the options, need a log file and a command. See run.py --help"),
+        (["JOB=1:2", "x.JOB.log"], "command line: got 1 words after the options"),
+        (["JOB=0:2", "x.JOB.log", "true"], "JOB=0:2: got an invalid job range, need JOB=first:last with 1 <= first <= last"),
+        (["JOB=3:2", "x.JOB.log", "true"], "JOB=3:2: got an invalid job range"),
+        (
+            ["JOB=1:2", "x.log", "true"],
+            "you are trying to run a parallel job but you are putting the output into just one log file (x.log)",
+        ),
+        (["--max-jobs-run", "0", "x.log", "true"], "--max-jobs-run: got '0', need a whole number above 0"),
+        (["-tc", "x", "x.log", "true"], "--max-jobs-run: got 'x', need a whole number above 0"),
+        (["--num-threads", "1.5", "x.log", "true"], "--num-threads: got '1.5', need a whole number above 0"),
+        (["--mem", "lots", "x.log", "true"], "--mem: got 'lots', need a size such as 500M or 2G"),
+        (["--resume", "JOB=1:2", "x.JOB.log", "true"], "--resume: got 'JOB=1:2', need true or false"),
+        (["--mem"], "--mem: got no value, need one. Write --mem <value> before the log file"),
+        (["taken/x.log", "true"], "[Errno 17] File exists: 'taken'"),
+        (["x.log", "true", *["x" * 50_000] * 3], "[Errno 7] Argument list too long: 'bash'"),
+    ],
+)
+def test_bad_command_lines_give_one_line(tmp_path, words, message):
+    (tmp_path / "taken").touch()
+    done = run(tmp_path, *words)
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"run.py: {message}")
+    assert done.stderr.count("\n") == 1
+
+
+def test_suspicious_log_file_is_warned_of(tmp_path):
+    done = run(tmp_path, "JOB=1:", "true")
+    assert done.returncode == 0
+    assert done.stderr == "run.py: warning: suspicious first argument JOB=1:: it is no valid job range and is taken for the log file\n"
+
+
+def test_example_of_the_help_works(tmp_path):
+    help_text = run(tmp_path, "--help").stdout
+    example = re.search(r"^example: (.*)$", help_text, re.MULTILINE)[1]
+    (tmp_path / "utils").symlink_to(UTILS)
+    assert subprocess.run(example, shell=True, cwd=tmp_path).returncode == 0
+    assert [read_log(tmp_path / f"exp/log/hello.{n}.log")["output"] for n in (1, 2, 3)] == ["Hello 1\n", "Hello 2\n", "Hello 3\n"]
+
+
+# Signals
+
+TICKING = "(while sleep .05; do echo >> $1.child; done) & bash -c 'while sleep .05; do echo >> '$1'.grandchild; done & wait'"
+
+
+def ticks(directory):
+    """Lengths of the files to which the processes of TICKING add while they live."""
+    return {path.name: path.stat().st_size for path in directory.glob("*child")}
+
+
+def test_signals_kill_jobs_and_grandchildren(tmp_path):
+    launches = {}
+    for signum in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        directory = tmp_path / signum.name
+        directory.mkdir()
+        (directory / "job.sh").write_text(TICKING)
+        words = ["JOB=1:3", "--max-jobs-run", "2", "log/x.JOB.log", "bash", "job.sh", "JOB"]
+        launches[signum] = directory, subprocess.Popen([*RUN, *words], cwd=directory, stderr=subprocess.PIPE, text=True)
+    for signum, (directory, process) in launches.items():
+        wait_for(lambda directory=directory: len(ticks(directory)) == 4)
+        process.send_signal(signum)
+    for signum, (directory, process) in launches.items():
+        assert process.communicate(timeout=20)[1] == f"run.py: got {signum.name}, killing the jobs 1 2\n"
+        assert process.returncode == 128 + signum
+        assert [read_log(directory / f"log/x.{n}.log")["status"] for n in (1, 2)] == ["code 0; signal 15"] * 2
+        assert len(list((directory / "log").iterdir())) == 2
+    before = [ticks(directory) for directory, _ in launches.values()]
+    time.sleep(0.2)
+    assert [ticks(directory) for directory, _ in launches.values()] == before
+
+
+def start(directory, script, wrapper=()):
+    """run.py with one job, which is up when it has made the file `up`."""
+    if not (directory / "job.sh").exists():
+        (directory / "job.sh").write_text(script)
+    process = subprocess.Popen([*wrapper, *RUN, "x.log", "bash", "job.sh"], cwd=directory, stderr=subprocess.DEVNULL)
+    wait_for((directory / "up").exists)
+    return process
+
+
+def test_a_job_that_ignores_sigterm_is_killed_all_the_same(tmp_path):
+    process = start(tmp_path, "trap '' TERM; touch up; while :; do sleep .05; done")
+    process.terminate()
+    assert process.wait(timeout=20) == 143
+    assert read_log(tmp_path / "x.log")["status"] == "code 0; signal 9"
+
+
+def test_a_killed_job_that_ends_with_0_does_not_count_as_done(tmp_path):
+    process = start(tmp_path, "trap 'exit 0' TERM; touch up; while :; do sleep .05; done")
+    process.terminate()
+    assert process.wait(timeout=20) == 143
+    assert read_log(tmp_path / "x.log")["status"] == "code 0"
+    assert not (tmp_path / "x.log.done").exists()
+
+
+def test_nohup_is_respected(tmp_path):
+    process = start(tmp_path, "touch up; until [ -e go ]; do sleep .05; done", wrapper=["nohup"])
+    process.send_signal(signal.SIGHUP)
+    time.sleep(0.2)
+    (tmp_path / "go").touch()
+    assert process.wait(timeout=20) == 0
+
+
+# Resume
+
+COMMAND = "cat in.JOB > out.JOB; echo >> ran.JOB; test ! -e fail.JOB"
+
+
+@pytest.fixture
+def array(tmp_path):
+    """Run three jobs that read in.N, write out.N and fail where fail.N exists: exit status, times each has run so far, stderr."""
+    for n in (1, 2, 3):
+        (tmp_path / f"in.{n}").write_text("input")
+
+    def run_array(*options, command=COMMAND):
+        done = run(tmp_path, *options, "JOB=1:3", "log/x.JOB.log", *command.split())
+        return done.returncode, [len((tmp_path / f"ran.{n}").read_text()) for n in (1, 2, 3)], done.stderr
+
+    return run_array
+
+
+def test_resume_runs_nothing_twice_and_keeps_the_logs(tmp_path, array):
+    assert array() == (0, [1, 1, 1], "")
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*") if path.is_file()}
+    assert array("--resume", "true") == (0, [1, 1, 1], "run.py: 3 / 3 were done before, log is in log/x.*.log\n")
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*") if path.is_file()} == before
+
+
+def test_without_resume_everything_runs_again(array):
+    array()
+    assert array()[1] == [2, 2, 2]
+    assert array("--resume", "false")[1] == [3, 3, 3]
+
+
+def test_resume_runs_what_failed(tmp_path, array):
+    (tmp_path / "fail.2").touch()
+    assert array("--resume", "true")[:2] == (1, [1, 1, 1])
+    code, runs, stderr = array("--resume", "true")
+    assert (code, runs) == (1, [1, 2, 1])
+    assert stderr.startswith("run.py: 2 / 3 were done before, log is in log/x.*.log\nrun.py: 1 / 3 failed, log is in log/x.*.log\n")
+    (tmp_path / "fail.2").unlink()
+    assert array("--resume", "true")[:2] == (0, [1, 3, 1])
+
+
+def test_resume_runs_another_command(array):
+    array()
+    assert array("--resume", "true", command=COMMAND + "; true")[1] == [2, 2, 2]
+
+
+def test_resume_runs_a_job_again_whose_record_does_not_hold(tmp_path, array):
+    array()
+    log, record, other_record = (tmp_path / "log" / name for name in ("x.3.log", "x.3.log.done", "x.2.log.done"))
+    changes = {
+        "input": lambda: (tmp_path / "in.3").write_text("other"),
+        "time of input": lambda: os.utime(tmp_path / "in.3", ns=(1, 1)),
+        "no output": lambda: (tmp_path / "out.3").unlink(),
+        "no log": log.unlink,
+        "no record": record.unlink,
+        "cut record": lambda: record.write_text(record.read_text()[:-9]),
+        "other json": lambda: record.write_text("[]"),
+        "not text": lambda: record.write_bytes(b"\xff"),
+        "record of another job": lambda: record.write_bytes(other_record.read_bytes()),
+    }
+    for count, (name, change) in enumerate(changes.items(), 2):
+        change()
+        assert array("--resume", "true")[:2] == (0, [1, 1, count]), name
+    assert array("--resume", "true")[:2] == (0, [1, 1, 10])
+
+
+@pytest.mark.parametrize("word", ["{}", "ark,scp:x,{}", "--config={}", "scp:head -1 {} |", "ark:{}:1234", "in*", "'<({})'", "a b/{}"])
+def test_resume_sees_the_files_inside_a_word(tmp_path, word):
+    path = tmp_path / ("a b" if word.startswith("a b") else "") / "in.1"
+    path.parent.mkdir(exist_ok=True)
+    for text, stderr in (("input", ""), ("input", "run.py: 1 / 1 were done before, log is in x.log\n"), ("changed", "")):
+        if not path.exists() or path.read_text() != text:
+            path.write_text(text)
+        assert run(tmp_path, "--resume", "true", "x.log", ":", word.format("in.1")).stderr == stderr
+
+
+def test_a_forced_rerun_that_is_killed_loses_the_old_record(tmp_path):
+    process = start(tmp_path, "touch up; test ! -e slow || sleep 5")
+    assert process.wait(timeout=20) == 0
+    (tmp_path / "slow").touch()
+    (tmp_path / "up").unlink()
+    process = start(tmp_path, "touch up; test ! -e slow || sleep 5")
+    process.kill()
+    process.wait()
+    (tmp_path / "slow").unlink()
+    assert run(tmp_path, "--resume", "true", "x.log", "bash", "job.sh").stderr == ""
