@@ -149,7 +149,7 @@ def _extract(padded, filters, orders, weights, bases, freqs_hz, mean_hz, sum_hz,
     num_orders, num_frames, num_bands = cf.shape
     num_parts, num_freqs, num_folded = bases.shape
     span = (FRAMES_PER_BLOCK - 1) * shift + length
-    width = num_bands + orders.max() + 1
+    width = (num_bands + orders.max() + 7) // 8 * 8  # whole cache lines
     num_rows = (span // NUM_ROWS + 2) * NUM_ROWS
     ring = np.zeros((num_orders, num_rows * width), np.float32)
     outputs = np.zeros((NUM_ROWS + 2, width))
@@ -200,29 +200,32 @@ def _filter(samples, filters, outputs):
 
 @njit(cache=True, nogil=True)
 def _differentiate_and_rectify(outputs, levels, orders, num_bands, ring, position):
-    """Eq. 2 over rows laid end to end, two orders at a step; |.| of each asked order into the ring from `position` on."""
+    """Eq. 2 over rows laid end to end, two orders at a step where it can; |.| of each asked order into the ring from `position` on."""
     width = outputs.shape[1]
     source = outputs[2:].reshape(NUM_ROWS * width)
     order, num_steps = 0, 0
     for index in range(len(orders)):
+        magnitudes = ring[index][position : position + len(source)]
+        if orders[index] == 0:
+            for i in range(len(source)):
+                magnitudes[i] = abs(source[i])
+            continue
         while order < orders[index]:
             target = levels[num_steps % 2]
-            num_steps += 1
-            if order + 2 <= orders[index]:
+            step = min(orders[index] - order, 2)
+            if step == 2:
                 for i in range(len(source) - 2):
                     target[i] = (source[i + 2] - source[i + 1]) - (source[i + 1] - source[i])
-                order += 2
+                    magnitudes[i] = abs(target[i])
             else:
                 for i in range(len(source) - 1):
                     target[i] = source[i + 1] - source[i]
-                order += 1
+                    magnitudes[i] = abs(target[i])
+            order += step
+            num_steps += 1
             source = target
-        magnitudes = ring[index][position : position + len(source)]
-        for i in range(len(source)):
-            magnitudes[i] = abs(source[i])
-        if order > 0:
-            for i in range(num_bands - 1, len(source), width):
-                magnitudes[i] = magnitudes[i - 1]
+        for i in range(num_bands - 1, len(source), width):
+            magnitudes[i] = magnitudes[i - 1]
 
 
 @njit(cache=True, nogil=True)
