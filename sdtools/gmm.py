@@ -1,0 +1,400 @@
+"""Diagonal-covariance Gaussian mixtures: statistics, update, binary splitting, log-likelihood.
+
+The E step works on CHUNK frames at a time: a float32 product gives all component scores, a compiled loop turns them into posteriors in
+place, a float32 product gives the statistics, and every BLOCK frames these are added up in float64.
+"""
+
+import math
+import operator
+from collections import deque
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import cache, cached_property, partial, reduce
+
+import numpy as np
+from threadpoolctl import threadpool_limits
+
+CHUNK = 512  # frames; (512, 512) float32 is 1 MiB: the scores stay in the L2 cache between the two products
+BLOCK = 16 * CHUNK  # frames whose statistics are summed in float32; also what one thread takes at a time
+EM_PASSES = (1, 2, 4, 4, 4, 4, 6, 6, 10, 10, 15)  # at 1, 2, 4, ... 1024 components; the last level has its own number
+MIN_OCCUPANCY = 1e-2  # frames; a component with less is empty
+MIN_VARIANCE = 1e-6  # of a dimension's global variance; of its own unit squared where the dimension is constant
+
+LOWEST_EXPONENT, ROUNDER = np.float32(-125), np.float32(1.5 * 2**23)
+C0, C1, C2, C3, C4, C5 = np.float32(  # minimax in relative error (1e-7) for 2^f, |f| <= 1/2
+    [1.0000000716546567, 0.6931469670638652, 0.2402211972393365, 0.0555071327496021, 0.009675541330697809, 0.0013276471519985873]
+)
+
+
+@dataclass(frozen=True)
+class GmmOptions:
+    """Settings of `train_gmm`."""
+
+    num_components: int = field(default=512, metadata={"help": "Gaussians per model, a power of two"})
+    final_iters: int = field(default=10, metadata={"help": "EM passes at num_components (not determined by the paper)"})
+    subsample: int = field(default=1, metadata={"help": "use every n-th frame below num_components / 2 (not determined by the paper)"})
+    variance_floor: float = field(default=0.1, metadata={"help": "least variance as a share of the mean one (not determined by the paper)"})
+
+    def __post_init__(self):
+        if self.num_components < 1 or self.num_components & (self.num_components - 1):
+            raise ValueError(f"GmmOptions: num_components: got {self.num_components}, need a power of two. Set 256, 512 or 1024")
+        for name in ("final_iters", "subsample"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"GmmOptions: {name}: got {getattr(self, name)}, need at least 1. Set a positive number")
+        if not 0 <= self.variance_floor <= 1:
+            raise ValueError(f"GmmOptions: variance_floor: got {self.variance_floor}, need 0 to 1. Set a share such as 0.1")
+
+
+@dataclass(frozen=True, eq=False)
+class DiagGmm:
+    """Mixture of K Gaussians in D dimensions with diagonal covariances; its arrays are read-only float64 copies.
+
+    Raises
+    ------
+    ValueError
+        If the shapes disagree, a value is not finite, a variance is not positive, a weight is negative or the weights do not sum to 1.
+    """
+
+    weights: np.ndarray  # (K,)
+    means: np.ndarray  # (K, D)
+    variances: np.ndarray  # (K, D)
+
+    def __post_init__(self):
+        for name in ("weights", "means", "variances"):
+            values = np.array(getattr(self, name), dtype=np.float64)
+            values.setflags(write=False)
+            object.__setattr__(self, name, values)
+            if not np.isfinite(values).all():
+                raise ValueError(f"DiagGmm: {name}: got nan or inf, need finite values; the model is damaged. Train it again")
+        shapes = self.weights.shape, self.means.shape, self.variances.shape
+        if self.means.ndim != 2 or 0 in self.means.shape or shapes != (self.means.shape[:1], self.means.shape, self.means.shape):
+            raise ValueError(f"DiagGmm: shapes: got {shapes}, need (K,), (K, D), (K, D). Give one weight, mean and variance row each")
+        if self.variances.min() <= 0:
+            raise ValueError(f"DiagGmm: variances: got {self.variances.min():g}, need more than 0. Floor the variances")
+        if self.weights.min() < 0 or abs(self.weights.sum() - 1) > 1e-3:
+            raise ValueError(
+                f"DiagGmm: weights: got a sum of {self.weights.sum():g} and a least of {self.weights.min():g}, "
+                "need a sum of 1 and none negative. Normalise the weights"
+            )
+
+    @cached_property
+    def float32_form(self):
+        """Mean (D,) of the mixture, and (K, 2D + 1) which times [z, z², 1], z = x - that mean, is log2 of w_k N(x; k); both float32.
+
+        Differences from the mean are what keeps float32 accurate for features such as frequencies, whose spread is far below their value.
+        """
+        centre = (self.weights @ self.means).astype(np.float32)
+        z = self.means - centre
+        with np.errstate(divide="ignore"):  # a weight of zero: log is -inf, its posterior vanishes
+            constants = np.log(self.weights) - 0.5 * (np.log(2 * np.pi * self.variances) + z * z / self.variances).sum(axis=1)
+        rows = np.hstack([z / self.variances, -0.5 / self.variances, constants[:, None]])
+        return centre, (rows / math.log(2)).astype(np.float32)
+
+
+@dataclass(frozen=True, eq=False)
+class GmmStats:
+    """Sums over frames that an EM update needs, in the features' own units, float64; those of parts are added by `+`."""
+
+    occupancy: np.ndarray  # (K,) sum of posteriors
+    first: np.ndarray  # (K, D) sum of posterior * x
+    second: np.ndarray  # (K, D) sum of posterior * x²
+    log_likelihood: float  # sum of ln p(x)
+    num_frames: int
+
+    def __add__(self, other):
+        if self.first.shape != other.first.shape:
+            raise ValueError(
+                f"GmmStats: shapes: got {self.first.shape} and {other.first.shape}, need equal ones; statistics of different models. "
+                "Accumulate all parts with one model"
+            )
+        return GmmStats(*(getattr(self, name) + getattr(other, name) for name in self.__dataclass_fields__))
+
+
+def _exponentiate(scores, peak, total):
+    """In place 2^(scores - peak) of (K, n), with its column maxima `peak` (n,) and resulting sums `total` (n,); to be compiled.
+
+    2^x = 2^q 2^f: adding 1.5 * 2^23 rounds x to the integer q in the low bits, a polynomial gives 2^f, and q is added to the exponent
+    bits. x is held above -125, so that no denormal number, slow on many processors, ever appears.
+    """
+    num_rows, num_columns = scores.shape
+    for i in range(num_columns):
+        peak[i] = scores[0, i]
+        total[i] = 0
+    for k in range(1, num_rows):
+        for i in range(num_columns):
+            peak[i] = scores[k, i] if scores[k, i] > peak[i] else peak[i]
+    for k in range(num_rows):
+        for i in range(num_columns):
+            x = scores[k, i] - peak[i]
+            x = x if x > LOWEST_EXPONENT else LOWEST_EXPONENT
+            rounded = x + ROUNDER
+            f = x - (rounded - ROUNDER)
+            power = ((((C5 * f + C4) * f + C3) * f + C2) * f + C1) * f + C0
+            exponent = np.int32(np.float32(rounded).view(np.int32) << np.int32(23))
+            value = np.int32(np.float32(power).view(np.int32) + exponent).view(np.float32)
+            scores[k, i] = value
+            total[i] += value
+
+
+@cache
+def _compiled_exponentiate():
+    """Compile at the first use: importing numba takes longer than printing a command's help."""
+    import numba
+
+    signature = "void(float32[:, ::1], float32[::1], float32[::1])"
+    return numba.njit(signature, nogil=True, cache=True, fastmath={"contract", "nsz"})(_exponentiate)
+
+
+def _as_frames(frames, dim=None):
+    with np.errstate(over="ignore"):  # inf is reported with its place
+        frames = np.asarray(frames, dtype=np.float32)
+    if frames.ndim != 2 or frames.shape[1] == 0 or dim not in (None, frames.shape[1]):
+        raise ValueError(
+            f"gmm: frames: got shape {frames.shape}, need (num_frames, {dim or 'D'}); features made with other settings than the rest. "
+            "Compute all features with the same settings"
+        )
+    return frames
+
+
+def _check_finite(values, frames, start=0, place=""):
+    finite = np.isfinite(values)
+    if not finite.all():
+        bad = int(np.argmin(finite.reshape(len(frames), -1).all(axis=1)))
+        raise ValueError(
+            f"gmm: frames: got a largest magnitude of {np.abs(frames[bad]).max():g} in frame {start + bad}{place}, need finite values "
+            "below 1e18; a damaged recording or the logarithm of zero. Check the features of this utterance"
+        )
+
+
+def _e_step(gmm, frames):
+    """Per CHUNK: [z, z², 1] (n, 2D + 1), unnormalised posteriors (K, n), their sums (n,), ln p(x) (n,) float64; buffers are reused."""
+    centre, rows = gmm.float32_form
+    dim = len(centre)
+    frames = _as_frames(frames, dim)
+    size = min(CHUNK, len(frames))
+    all_terms, all_scores = np.empty((size, 2 * dim + 1), np.float32), np.empty(len(rows) * size, np.float32)
+    exponentiate = _compiled_exponentiate()
+    for start in range(0, len(frames), CHUNK):
+        chunk = frames[start : start + CHUNK]
+        n = len(chunk)
+        terms, scores = all_terms[:n], all_scores[: len(rows) * n].reshape(len(rows), n)
+        peak, total = np.empty((2, n), np.float32)
+        with np.errstate(over="ignore", invalid="ignore"):  # checked below
+            np.subtract(chunk, centre, out=terms[:, :dim])
+            np.square(terms[:, :dim], out=terms[:, dim:-1])
+            terms[:, -1] = 1
+            np.matmul(rows, terms.T, out=scores)
+        exponentiate(scores, peak, total)
+        log_likelihoods = math.log(2) * (peak + np.log2(total, dtype=np.float64))
+        _check_finite(log_likelihoods, chunk, start)
+        yield terms, scores, total, log_likelihoods
+
+
+def log_likelihood(gmm, frames):
+    """Return ln p(x), float64 (num_frames,), of float32 frames (num_frames, D); accurate to about 1e-4 at 120 dimensions.
+
+    Raises
+    ------
+    ValueError
+        If the dimension is not the model's or a frame is not finite.
+    """
+    return np.concatenate([np.empty(0), *(values for *_, values in _e_step(gmm, frames))])
+
+
+def llr(genuine, spoof, frames):
+    """Mean over the float32 frames (num_frames, D) of ln p(x | genuine) - ln p(x | spoof), a float; positive speaks for genuine.
+
+    Raises
+    ------
+    ValueError
+        If there is no frame, the dimension is not the models' or a frame is not finite.
+
+    Notes
+    -----
+    Exchanging the models changes the sign alone (`test_llr_is_antisymmetric`).
+    """
+    if len(frames) == 0:
+        raise ValueError("llr: frames: got 0, need at least 1; audio shorter than a frame. Leave this utterance out")
+    return float(np.mean(log_likelihood(genuine, frames) - log_likelihood(spoof, frames)))
+
+
+def accumulate(gmm, frames):
+    """`GmmStats` of float32 frames (num_frames, D) under the model: the E step of an EM pass.
+
+    Raises
+    ------
+    ValueError
+        If the dimension is not the model's or a frame is not finite.
+
+    Notes
+    -----
+    Occupancies sum to the number of frames (`test_posteriors_sum_to_frames`).
+    """
+    centre, rows = gmm.float32_form
+    dim = len(centre)
+    sums, block_sums, product = np.zeros(rows.shape), np.zeros_like(rows), np.empty_like(rows)
+    log_likelihood_sum = 0.0
+    for index, (terms, scores, total, log_likelihoods) in enumerate(_e_step(gmm, frames), start=1):
+        terms *= np.reciprocal(total)[:, None]  # cheaper than normalising the (K, n) posteriors
+        block_sums += np.matmul(scores, terms, out=product)
+        log_likelihood_sum += float(log_likelihoods.sum())
+        if index * CHUNK % BLOCK == 0:
+            sums += block_sums
+            block_sums[:] = 0
+    sums += block_sums
+    occupancy, first, second = sums[:, -1], sums[:, :dim], sums[:, dim:-1]
+    shift = occupancy[:, None] * centre.astype(np.float64)
+    return GmmStats(occupancy, first + shift, second + centre * (2 * first + shift), log_likelihood_sum, len(frames))
+
+
+def _global_stats(frames):
+    """Statistics of one Gaussian, in float64 about the block's own mean."""
+    mean, num_frames = frames.mean(axis=0, dtype=np.float64), len(frames)
+    second = np.square(frames - mean).sum(axis=0) + num_frames * mean**2
+    return GmmStats(np.full(1, float(num_frames)), num_frames * mean[None], second[None], 0.0, num_frames)
+
+
+def update(stats, variance_floor=0.1, log: Callable[[str], object] = lambda line: None):
+    """`DiagGmm` that maximises the expected likelihood (M step), with floored variances and empty components re-seeded.
+
+    Parameters
+    ----------
+    stats : GmmStats
+    variance_floor : float in [0, 1]
+        Least variance as a share of the components' weighted mean variance in that dimension; MIN_VARIANCE holds besides.
+    log : callable
+        Is given a line for each component below MIN_OCCUPANCY, which becomes one half of the heaviest one.
+
+    Raises
+    ------
+    ValueError
+        If the statistics hold no frame.
+
+    Notes
+    -----
+    With variance_floor = 0 the likelihood of the accumulated frames never falls (`test_em_never_lowers_the_likelihood`).
+    """
+    alive = stats.occupancy >= MIN_OCCUPANCY
+    if not alive.any():
+        raise ValueError("update: statistics: got no frame, need at least 1; an empty archive. Accumulate over some utterances")
+    global_mean = stats.first.sum(axis=0) / stats.occupancy.sum()
+    global_variance = stats.second.sum(axis=0) / stats.occupancy.sum() - global_mean**2
+    least = MIN_VARIANCE * np.where(global_variance > 1e-12 * global_mean**2, global_variance, 1.0)  # else constant within float32
+    weights = np.where(alive, stats.occupancy, 0.0)
+    weights /= weights.sum()
+    divisor = np.where(alive, stats.occupancy, 1.0)[:, None]
+    means = stats.first / divisor
+    variances = stats.second / divisor - means**2
+    variances = np.maximum(variances, np.maximum(variance_floor * (weights @ variances), least))
+    for empty in np.flatnonzero(~alive):
+        heaviest = int(np.argmax(weights))
+        log(f"component {empty} is empty: re-seeded from component {heaviest} of weight {weights[heaviest]:.4g}")
+        pair = split(DiagGmm([1.0], means[[heaviest]], variances[[heaviest]]))
+        weights[[heaviest, empty]] = weights[heaviest] / 2
+        means[[heaviest, empty]], variances[[heaviest, empty]] = pair.means, pair.variances
+    return DiagGmm(weights, means, variances)
+
+
+def split(gmm):
+    """`DiagGmm` of 2K components: the means less, then plus one deviation in their largest-variance dimension alone; weights halved."""
+    rows = np.arange(len(gmm.weights))
+    widest = np.argmax(gmm.variances, axis=1)
+    offset = np.zeros_like(gmm.means)
+    offset[rows, widest] = np.sqrt(gmm.variances[rows, widest])
+    means = np.concatenate([gmm.means - offset, gmm.means + offset])
+    return DiagGmm(np.tile(gmm.weights / 2, 2), means, np.tile(gmm.variances, (2, 1)))
+
+
+def _rechunk(frames, step=1):
+    """Every `step`-th frame in float32 blocks of BLOCK rows, however they are cut on arrival."""
+    pending, num_pending, position, dim = [], 0, 0, None
+    for index, piece in enumerate(frames):
+        piece = _as_frames(piece, dim)
+        _check_finite(piece, piece, place=f" of array {index}")
+        dim = piece.shape[1]
+        selected = piece[-position % step :: step]
+        position += len(piece)
+        while len(selected):
+            pending.append(selected[: BLOCK - num_pending])
+            num_pending += len(pending[-1])
+            selected = selected[len(pending[-1]) :]
+            if num_pending == BLOCK:
+                yield np.concatenate(pending) if len(pending) > 1 else pending[0]
+                pending, num_pending = [], 0
+    if pending:
+        yield np.concatenate(pending)
+
+
+def _ordered_map(pool, num_ahead, function, items):
+    """Yield function(item) in the order of the items, with at most `num_ahead` of them in memory."""
+    waiting = deque()
+    for item in items:
+        waiting.append(pool.submit(function, item))
+        if len(waiting) == num_ahead:
+            yield waiting.popleft().result()
+    while waiting:
+        yield waiting.popleft().result()
+
+
+def train_gmm(frames: Iterable[np.ndarray], options=GmmOptions(), num_threads=1, log: Callable[[str], object] = lambda line: None):
+    """`DiagGmm` trained by EM and binary splitting from the global mean and variance.
+
+    Parameters
+    ----------
+    frames : iterable of ndarray, shape (any, D), float32
+        Read once per EM pass: a list, one array, or an object whose `iter()` opens an archive again. It must give the same frames each
+        time, and not overwrite an array it has given.
+    num_threads : int
+        Threads that share a pass; the BLAS library is held to one thread meanwhile.
+    log : callable
+        Is given one line per pass, and one if dimensions are constant or a component is empty.
+
+    Raises
+    ------
+    ValueError
+        If there are fewer frames than components, a frame is not finite, dimensions differ, or a later pass gives other frames.
+
+    Notes
+    -----
+    The schedule is that of the MSR Identity Toolbox (Sadjadi, Slaney and Heck, 2013): EM_PASSES[l] passes at 2^l components, `final_iters`
+    at the last. Unlike there, the pass at one component is the closed form, and empty components are re-seeded. The model depends bit for
+    bit on the frames alone, not on how arrays cut them nor on the number of threads (`test_same_bits_for_any_cut_and_threads`).
+    """
+    if num_threads < 1:
+        raise ValueError(f"train_gmm: num_threads: got {num_threads}, need at least 1. Set the number of cores to use")
+    if isinstance(frames, np.ndarray):
+        frames = [frames]
+    with threadpool_limits(1, "blas"), ThreadPoolExecutor(num_threads) as pool:
+
+        def total(function, step=1):
+            parts = _ordered_map(pool, 2 * num_threads, function, _rechunk(frames, step))
+            return reduce(operator.add, parts, next(parts, None))
+
+        stats = total(_global_stats)
+        num_frames = stats.num_frames if stats else 0
+        if num_frames < options.num_components:
+            raise ValueError(
+                f"train_gmm: frames: got {num_frames}, need at least {options.num_components}, one per component; too little data. "
+                "Lower num_components or add utterances"
+            )
+        gmm = update(stats, options.variance_floor)
+        constant = np.flatnonzero(gmm.variances[0] == MIN_VARIANCE)
+        if len(constant):
+            log(f"{len(constant)} of {gmm.means.size} dimensions are constant, first {constant[0]}: variance set to {MIN_VARIANCE:g}")
+        num_levels = options.num_components.bit_length()
+        for level in range(1, num_levels):
+            gmm = split(gmm)
+            num_passes = options.final_iters if level == num_levels - 1 else EM_PASSES[min(level, len(EM_PASSES) - 1)]
+            step = options.subsample if level < num_levels - 2 else 1
+            for index in range(1, num_passes + 1):
+                stats = total(partial(accumulate, gmm), step)
+                got, expected = stats.num_frames if stats else 0, -(-num_frames // step)
+                if got != expected:
+                    raise ValueError(
+                        f"train_gmm: frames: got {got} in a later pass, need {expected} as before; an iterator that can be read only once, "
+                        "or an archive being rewritten. Pass a list or an object that starts again at each iter()"
+                    )
+                log(f"{2**level} components, pass {index} of {num_passes}: {stats.log_likelihood / got:.6f} per frame of {got}")
+                gmm = update(stats, options.variance_floor, log)
+    return gmm
