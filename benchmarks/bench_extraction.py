@@ -43,7 +43,8 @@ def seconds(function, *args):
 
 
 def main():
-    cpu = next((line.split(":")[1].strip() for line in Path("/proc/cpuinfo").open() if "model name" in line), platform.processor())
+    lines = Path("/proc/cpuinfo").read_text().splitlines()
+    cpu = next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), platform.processor())
     print(f"Feature extraction: {cpu}, one core, {DURATION_SEC:g} s utterances, best of {NUM_ROUNDS} interleaved rounds")
     samples = 0.1 * np.random.default_rng(0).standard_normal(int(DURATION_SEC * RATE_HZ))
     square = np.ones((1024, 1024), np.float32)
@@ -58,7 +59,7 @@ def main():
             ours.append(seconds(extractor, samples))
             theirs.append(seconds(plain, samples, orders))
             product.append(seconds(np.matmul, square, square))
-        flops = 2 * 2 * 160 * 20 * 80 * num_frames * len(orders)
+        flops = 2 * extractor.bases.size * 80 * num_frames * len(orders)
         bound = min(product) * flops / (2 * 1024**3)
         name = ",".join(map(str, orders))
         print(

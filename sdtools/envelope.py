@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -136,7 +137,13 @@ def magnitude_cepstrum(cm: np.ndarray, num_ceps: int, floor: float) -> np.ndarra
     num_bands = cm.shape[1]
     if num_ceps > num_bands:
         raise ValueError(f"cepstrum: num_ceps: got {num_ceps}, need at most {num_bands}, the number of bands. Lower --num-ceps")
+    return np.log(np.maximum(cm, floor)) @ _cosine_basis(num_bands, num_ceps)
+
+
+@functools.cache
+def _cosine_basis(num_bands: int, num_ceps: int) -> np.ndarray:
+    """Orthonormal DCT-II as a matrix, (num_bands, num_ceps)."""
     n, k = np.arange(num_bands)[:, None] + 0.5, np.arange(num_ceps)
     basis = np.sqrt(2 / num_bands) * np.cos(np.pi * k * n / num_bands)
     basis[:, 0] /= np.sqrt(2)
-    return np.log(np.maximum(cm, floor)) @ basis
+    return basis

@@ -200,32 +200,29 @@ def _filter(samples, filters, outputs):
 
 @njit(cache=True, nogil=True)
 def _differentiate_and_rectify(outputs, levels, orders, num_bands, ring, position):
-    """Eq. 2 over rows laid end to end, two orders at a step where it can; |.| of each asked order into the ring from `position` on."""
+    """Eq. 2 over rows laid end to end, two orders at a step where it can; |.| of each asked order into the ring at `position`."""
     width = outputs.shape[1]
     source = outputs[2:].reshape(NUM_ROWS * width)
     order, num_steps = 0, 0
     for index in range(len(orders)):
-        magnitudes = ring[index][position : position + len(source)]
-        if orders[index] == 0:
-            for i in range(len(source)):
-                magnitudes[i] = abs(source[i])
-            continue
         while order < orders[index]:
             target = levels[num_steps % 2]
-            step = min(orders[index] - order, 2)
-            if step == 2:
+            num_steps += 1
+            if order + 2 <= orders[index]:
                 for i in range(len(source) - 2):
                     target[i] = (source[i + 2] - source[i + 1]) - (source[i + 1] - source[i])
-                    magnitudes[i] = abs(target[i])
+                order += 2
             else:
                 for i in range(len(source) - 1):
                     target[i] = source[i + 1] - source[i]
-                    magnitudes[i] = abs(target[i])
-            order += step
-            num_steps += 1
+                order += 1
             source = target
-        for i in range(num_bands - 1, len(source), width):
-            magnitudes[i] = magnitudes[i - 1]
+        magnitudes = ring[index][position : position + len(source)]
+        for i in range(len(source)):
+            magnitudes[i] = abs(source[i])
+        if order > 0:
+            for i in range(num_bands - 1, len(source), width):
+                magnitudes[i] = magnitudes[i - 1]
 
 
 @njit(cache=True, nogil=True)
