@@ -74,3 +74,22 @@ def test_range_that_does_not_fit_the_rate():
         design(FilterBankOptions(fmax_hz=8000.0), 8000)
     with pytest.raises(ValueError, match=r"fmin_hz: got 5000.0, need less than 4000.0"):
         design(FilterBankOptions(fmin_hz=5000.0), 8000)
+
+
+def width_hz(scale, order, drop_db=3.0):
+    """Distance of the outermost points of filter 55's difference within `drop_db` of its peak (combs count whole)."""
+    freqs_hz = np.arange(1, 8000.0)
+    response = np.abs(np.diff(frequency_response(design(FilterBankOptions(bandwidth_scale=scale), 16000), freqs_hz), order, axis=1)[:, 54])
+    inside = freqs_hz[response >= response.max() * 10 ** (-drop_db / 20)]
+    return inside[-1] - inside[0]
+
+
+@pytest.mark.parametrize("drop_db", [3.0, 20.0])
+def test_differences_sharpen_wide_filters_and_blur_narrow_ones(drop_db):
+    """Figure 1, and why bandwidth_scale is 12: with the bandwidth of the spacing the sixth difference is a comb."""
+    wide = [width_hz(12.0, order, drop_db) for order in range(7)]
+    assert np.all(np.diff(wide) < 0) and wide[6] < wide[0] / 2
+    narrow = [width_hz(1.0, order) for order in (0, 6)]
+    assert narrow[1] > 2 * narrow[0]
+    if drop_db == 3.0:  # the figures in README.md
+        assert [wide[0], wide[6], *narrow] == pytest.approx([1357, 577, 118, 283], abs=2)
