@@ -21,7 +21,7 @@ bench: .venv/ready-test                    ## speed against plain numpy, scipy a
 	$(BIN)/python benchmarks/bench_gmm.py
 
 clean:                                     ## what the recipes and the set-up wrote
-	rm -rf .venv build *.egg-info .pytest_cache .ruff_cache .hypothesis egs/*/*/corpus egs/*/*/data egs/*/*/exp
+	rm -rf .venv build *.egg-info .pytest_cache .ruff_cache .hypothesis egs/*/*/corpus* egs/*/*/data egs/*/*/exp
 	find . -name __pycache__ -prune -exec rm -rf {} +
 
 .venv/bin/python:

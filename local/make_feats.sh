@@ -15,6 +15,7 @@ set -euo pipefail
 [ $# = 2 ] || { echo "$0: arguments: got $#, need <data-dir> <out-dir>. See $0 --help" >&2; exit 1; }
 data=$1 out=$2 name=$(basename "$1")
 
+[ -s "$data/wav.scp" ] || { echo "$0: $data/wav.scp: got no such file or an empty one, need recordings. Make the data directory first" >&2; exit 1; }
 num_utts=$(wc -l <"$data/wav.scp")
 [ "$nj" -le "$num_utts" ] || nj=$num_utts
 split=$data/split${nj}utt
@@ -24,18 +25,26 @@ for feature in ${features//,/ }; do
 done
 ark=$PWD/$out/{feature}_sd{order}/$name/data/raw_{feature}_sd{order}.JOB
 [ "${out:0:1}" != / ] || ark=${ark#"$PWD/"}
-$cmd JOB=1:"$nj" "$out/log/make_feats_${name}_${features//,/_}.JOB.log" \
+log=$out/log/make_feats_${name}_${features//,/_}
+for ((job = 1; job <= nj; job++)); do # a launcher that resumes cannot see these outputs in the command
+  for feature in ${features//,/ }; do
+    for order in ${orders//,/ }; do
+      [ -s "$out/${feature}_sd$order/$name/data/raw_${feature}_sd$order.$job.ark" ] || rm -f "$log.$job.log.done"
+    done
+  done
+done
+$cmd JOB=1:"$nj" "$log.JOB.log" \
   sd-compute-feats --config="$feats_config" --features="$features" --orders="$orders" "scp:$split/JOB/wav.scp" "ark,scp:$ark.ark,$ark.scp"
 
 for feature in ${features//,/ }; do
   for order in ${orders//,/ }; do
     dir=$out/${feature}_sd$order/$name
     scps=$(for ((job = 1; job <= nj; job++)); do echo "$dir/data/raw_${feature}_sd$order.$job.scp"; done)
-    if [ ! -e "$dir/feats.scp" ] || [ -n "$(find $scps -newer "$dir/feats.scp")" ]; then
-      find "$data" -maxdepth 1 -type f -not -name '.*' -exec cp {} "$dir" \;
-      echo 0.01 >"$dir/frame_shift"
-      cat $scps >"$dir/.feats.scp" && mv "$dir/.feats.scp" "$dir/feats.scp"
-    fi
+    for table in "$data"/*; do
+      [ ! -f "$table" ] || cmp -s "$table" "$dir/$(basename "$table")" || cp "$table" "$dir"
+    done
+    echo 0.01 >"$dir/frame_shift"
+    cat $scps >"$dir/.feats.scp" && mv "$dir/.feats.scp" "$dir/feats.scp"
     num_feats=$(wc -l <"$dir/feats.scp")
     [ "$num_feats" = "$num_utts" ] || { echo "$0: $dir/feats.scp: got $num_feats utterances, need $num_utts as in $data/wav.scp" >&2; exit 1; }
   done

@@ -6,6 +6,7 @@ Example: local/paper_tables.py --orders 0,2,4,6 --command ./run.sh exp/results.j
 
 import argparse
 import json
+import sys
 from pathlib import Path
 
 from sdtools.streams import open_output
@@ -58,6 +59,10 @@ def main():
     args = parser.parse_args()
     figures = json.loads(Path(args.results).read_text())
     systems = {Path(system["system"]).parts[-3]: system for system in figures["systems"]}
+    names = [f"{feature}_sd{order}" for feature in FEATURES for order in args.orders.split(",")]
+    missing = [name for name in [*names, f"cfcm_sd{args.orders.split(',')[-1]}", "fusion"] if name not in systems]
+    if missing:
+        sys.exit(f"{Path(__file__).name}: {args.results}: got no {', '.join(missing)}, need them for the tables. Run the stages before")
     text = tables(systems, args.orders.split(","), figures["options"]["eer"])
     print(f"\n{text}\n")
     with open_output(args.out) as file:

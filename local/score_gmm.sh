@@ -11,6 +11,7 @@ set -euo pipefail
 [ $# = 3 ] || { echo "$0: arguments: got $#, need <data-dir> <gmm-dir> <scores-out>. See $0 --help" >&2; exit 1; }
 data=$1 gmms=$2 scores=$3
 
+[ -s "$data/feats.scp" ] || { echo "$0: $data/feats.scp: got no such file or an empty one, need features. Compute them first" >&2; exit 1; }
 num_utts=$(wc -l <"$data/feats.scp")
 [ "$nj" -le "$num_utts" ] || nj=$num_utts
 utils/split_data.py --per-utt "$data" "$nj"

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import math
 import os
 import shlex
 import signal
@@ -43,6 +44,10 @@ class InputOptions:
 
     max_skip: int = field(default=0, metadata={"help": "bad keys that are skipped and counted before the command fails"})
     allow_pipes: bool = field(default=False, metadata={"help": "run the commands that stand in the lines of an scp file"})
+
+    def __post_init__(self):
+        if self.max_skip < 0:
+            raise ValueError(f"--max-skip: got {self.max_skip}, need 0 or more")
 
 
 @dataclass(frozen=True)
@@ -84,7 +89,7 @@ class Command:
         except KeyboardInterrupt:
             log.error("interrupted")
             return 130
-        except (ValueError, OSError, MemoryError) as error:
+        except (ValueError, OSError, ArithmeticError, MemoryError) as error:
             if debug:
                 raise
             hint = f" ({self.name} --help lists the options)" if isinstance(error, UsageError) else ""
@@ -322,7 +327,7 @@ def _convert(text: str, kind: typing.Any) -> object:
         item = next(k for k in typing.get_args(kind) if k is not type(None))
         return item(text) if text else None
     value = kind(text)
-    if kind is float and value != value:
+    if kind is float and not math.isfinite(value):
         raise ValueError(text)
     return value
 
@@ -335,6 +340,8 @@ def _kind_name(kind: typing.Any) -> str:
 
 
 def _config_lines(path: str | os.PathLike) -> Iterable[tuple[str, str]]:
+    if not os.path.isfile(path):
+        raise UsageError(f"--config: got {path}, need a file of options, one per line. Check the path")
     with open(path, encoding="utf-8") as file:
         for number, line in enumerate(file, 1):
             text = line.split("#", 1)[0].strip()

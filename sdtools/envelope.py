@@ -45,6 +45,8 @@ class EnvelopeOptions:
 
     def bins(self, sample_rate_hz: float) -> np.ndarray:
         """Indices of the DFT bins from `min_freq_hz` to `max_freq_hz`, ends included."""
+        if self.max_freq_hz > sample_rate_hz / 2:
+            raise ValueError(f"envelope: max_freq_hz: got {self.max_freq_hz}, need at most {sample_rate_hz / 2}. Lower --max-freq-hz")
         length = self.frame_length(sample_rate_hz)
         spacing_hz = sample_rate_hz / length
         bins = np.arange(length // 2 + 1)

@@ -68,6 +68,8 @@ class SubbandExtractor:
         num_bands = bank_options.num_filters
         if self.features != ("cf",) and envelope_options.num_ceps > num_bands:
             raise ValueError(f"subbands: num_ceps: got {envelope_options.num_ceps}, need at most {num_bands}, the number of bands")
+        if max(orders) >= num_bands:
+            raise ValueError(f"subbands: orders: got {max(orders)}, need less than {num_bands}, the number of bands. Lower --orders")
         if self.shift < 1 or self.length < 2:
             raise ValueError(f"subbands: frames: got {self.length} samples every {self.shift}, need 2 or more every 1 or more")
         self.filters = np.stack([self.bank.gain, self.bank.denominators[:, 1], self.bank.denominators[:, 2]])
@@ -103,12 +105,15 @@ class SubbandExtractor:
         Raises
         ------
         ValueError
-            If the recording is shorter than one frame.
+            If the recording is shorter than one frame, or so loud that float32 overflows.
         """
         num_frames = envelope.num_frames(len(samples), self.length, self.shift)
         if num_frames == 0:
             raise ValueError(f"subbands: recording: got {len(samples)} samples, need {self.length}, one frame. Leave it out")
         cf, cm = self.centroids(samples, num_frames)
+        if not (np.isfinite(cf).all() and np.isfinite(cm).all()):
+            peak = np.abs(samples).max()
+            raise ValueError(f"subbands: features: got overflow from a peak of {peak:g}, need full scale to be 1. Scale the samples down")
         out = {}
         for index, order in enumerate(self.orders.tolist()):
             feats = {"cf": cf[index]}

@@ -75,11 +75,13 @@ def test_settings_are_saved_and_read_back(tmp_path):
         (["--num-bands=x", "in", "out"], "--num-bands: got 'x', need an integer"),
         (["--num-bands", "in", "out"], "--num-bands: got no value, need --num-bands=80 or another value"),
         (["--scale=nan", "in", "out"], "--scale: got 'nan', need a number"),
+        (["--scale=inf", "in", "out"], "--scale: got 'inf', need a number"),
+        (["--max-skip=-1", "in", "out"], "--max-skip: got -1, need 0 or more"),
         (["--loud=maybe", "in", "out"], "--loud: got 'maybe', need true or false"),
         (["--orders=1;2", "in", "out"], "--orders: got '1;2', need a comma-separated list of int"),
         (["--limit-hz=x", "in", "out"], "--limit-hz: got 'x', need a number or nothing"),
         (["--kind=c", "in", "out"], "--kind: got 'c', need a or b"),
-        (["--config=/nowhere.conf", "in", "out"], "/nowhere.conf: No such file or directory"),
+        (["--config=/nowhere.conf", "in", "out"], "--config: got /nowhere.conf, need a file of options"),
     ],
 )
 def test_command_lines_that_do_not_fit(argv, message, capsys):

@@ -132,7 +132,7 @@ def test_threads_change_no_byte(recipe, tmp_path):
 
 
 def test_settings_lie_beside_the_features_and_the_model(recipe):
-    assert "--bandwidth-scale=12.0\n" in Path("data/eval/cf.conf").read_text()
+    assert "--bandwidth-scale=12.0\n" in Path("data/eval/cf.ark.conf").read_text()
     assert "--num-components=2\n" in Path("exp/cf_sd6/genuine.gmm.conf").read_text()
     assert read_gmm("exp/cf_sd6/genuine.gmm").means.shape == (2, 240)
     assert read_gmm("exp/cm_sd6/genuine.gmm").means.shape == (2, 120)
@@ -221,7 +221,48 @@ def test_duplicate_key_in_wav_scp(recipe, tmp_path, capsys):
 
 def test_one_output_for_several_systems(recipe, capsys):
     assert compute_feats.main(["scp:data/eval/wav.scp", "ark:x.ark"]) == 1
-    assert "wspecifier: got 'ark:x.ark', need {feature} and {order} in it" in capsys.readouterr().err
+    assert "wspecifier: got 'ark:x.ark', need {feature} and {order} in each file" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        ("--orders=-1", "--orders: got '-1', need one or more from 0, each once"),
+        ("--orders=2,2", "--orders: got '2,2'"),
+        ("--features=", "--features: got ''"),
+        ("--features=cf,cf", "--features: got 'cf,cf'"),
+        ("--num-threads=0", "--num-threads=0, need 1 or more"),
+    ],
+)
+def test_settings_that_make_no_features(option, message, capsys):
+    assert compute_feats.main([option, "scp:data/eval/wav.scp", "ark:{feature}{order}.ark"]) == 1
+    assert message in capsys.readouterr().err
+
+
+def test_overflow_is_no_feature(recipe, tmp_path, capsys):
+    import soundfile
+
+    soundfile.write(tmp_path / "loud.wav", np.full(1600, 1e25), RATE_HZ, subtype="FLOAT")
+    (tmp_path / "wav.scp").write_text(f"loud {tmp_path}/loud.wav\n")
+    assert compute_feats.main(["--orders=0", "--features=cf", f"scp:{tmp_path}/wav.scp", f"ark:{tmp_path}/x.ark"]) == 1
+    assert "features: got overflow from a peak of 1e+25" in capsys.readouterr().err and not (tmp_path / "x.ark").exists()
+
+
+def test_two_outputs_into_one_script_file(recipe, tmp_path, capsys):
+    out = f"ark,scp:{tmp_path}/{{feature}}{{order}}.ark,{tmp_path}/feats.scp"
+    assert compute_feats.main(["--orders=0,2", "scp:data/eval/wav.scp", out]) == 1
+    assert "need {feature} and {order} in each file" in capsys.readouterr().err and list(tmp_path.iterdir()) == []
+
+
+def test_few_frames_for_the_components_are_pointed_out(recipe, tmp_path, capsys):
+    assert train_gmm.main(["--num-components=128", "scp:data/train/genuine.scp", f"{tmp_path}/x.gmm"]) == 0
+    assert "WARNING (sd-train-gmm) got 780 frames for 128 components" in capsys.readouterr().err
+
+
+def test_models_of_two_systems(recipe, tmp_path, capsys):
+    gmms = ["exp/cf_sd6/genuine.gmm", "exp/cm_sd6/spoof.gmm"]
+    assert score_gmm.main([*gmms, "scp:data/eval/cf.scp", f"{tmp_path}/x.txt"]) == 1
+    assert "dimensions: got 240, 120, need equal ones" in capsys.readouterr().err
 
 
 def test_more_components_than_frames(recipe, tmp_path, capsys):

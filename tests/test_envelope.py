@@ -91,6 +91,11 @@ def test_settings_that_make_no_envelope(options, message):
         EnvelopeOptions(**options)
 
 
+def test_frequency_above_half_the_rate():
+    with pytest.raises(ValueError, match="max_freq_hz: got 9000.0, need at most 8000"):
+        EnvelopeOptions(max_freq_hz=9000.0).bins(RATE_HZ)
+
+
 def test_no_frequency_between_the_limits():
     with pytest.raises(ValueError, match="frequencies: got none but 0 Hz between 10.0 and 40.0"):
         EnvelopeOptions(min_freq_hz=10.0, max_freq_hz=40.0).bins(RATE_HZ)

@@ -1,4 +1,4 @@
-"""The order of imports that docs/architecture of the toolkit rests on: who may know whom."""
+"""The order of imports that CONTRIBUTING.md states: who may know whom."""
 
 import ast
 import sys
@@ -42,7 +42,7 @@ def test_module_imports_only_what_its_layer_may(path):
 
 
 @pytest.mark.parametrize("path", modules("sdtools") + modules("sdtools/bin") + modules("utils") + modules("local"), ids=lambda p: p.name)
-def test_no_cycle_and_nothing_imports_a_command(path):
+def test_nothing_imports_a_command(path):
     assert "sdtools.bin" not in imports(path)
 
 

@@ -46,14 +46,14 @@ DEFAULTS = ["4", "a b", "", "false", "true"]
         (["--some_name", "x", "--some-name", "y"], ["4", "y", "", "false", "true"]),
         (["--resume", "true", "--cleanup", "false"], ["4", "a b", "", "true", "false"]),
         (["--resume", "false", "--cleanup", "true"], DEFAULTS),
-        (["--nj", "", "--empty", "--nj"], ["", "a b", "--nj", "false", "true"]),
+        (["--some-name", "", "--empty", "--nj"], ["4", "", "--nj", "false", "true"]),
         (["--some-name", "--opts=a=b --x"], ["4", "--opts=a=b --x", "", "false", "true"]),
-        (["--nj", "$(touch pwned) `touch pwned` $HOME \"q\" 'r' \\n * %s\n", "*"], None),
+        (["--some-name", "$(touch pwned) `touch pwned` $HOME \"q\" 'r' \\n * %s\n", "*"], None),
     ],
 )
 def test_options_set_variables(script, tmp_path, words, expected):
     if expected is None:  # the value arrives as it was written
-        expected = [words[1], *DEFAULTS[1:], "*"]
+        expected = [DEFAULTS[0], words[1], *DEFAULTS[2:], "*"]
     assert values(script(*words)) == expected
     assert not (tmp_path / "pwned").exists()
 
@@ -70,6 +70,8 @@ def test_options_set_variables(script, tmp_path, words, expected):
         (["--nj"], "./run.sh: --nj: got no value, need one. Write '--nj <value>'"),
         (["--nj", "3", "--resume"], "./run.sh: --resume: got no value, need one. Write '--resume <value>'"),
         (["--config"], "./run.sh: --config: got no value, need one. Write '--config <value>'"),
+        (["--nj", "x"], "./run.sh: --nj: got 'x', need a whole number. Correct the value"),
+        (["--nj", ""], "./run.sh: --nj: got '', need a whole number. Correct the value"),
         (["--resume", "yes"], "./run.sh: --resume: got 'yes', need true or false. Correct the value"),
         (["--cleanup", ""], "./run.sh: --cleanup: got '', need true or false. Correct the value"),
         (["--config", "none.conf"], "./run.sh: --config: got 'none.conf', need a file that can be read. Check the path"),

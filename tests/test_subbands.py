@@ -65,7 +65,7 @@ def test_equals_the_plain_modules(name):
 @pytest.mark.parametrize(
     ("bank", "options"),
     [
-        (FilterBankOptions(num_filters=3, fmax_hz=4000.0, normalize_gain=True), EnvelopeOptions(num_ceps=3)),
+        (FilterBankOptions(num_filters=6, fmax_hz=4000.0, normalize_gain=True), EnvelopeOptions(num_ceps=6)),
         (FilterBankOptions(num_filters=33, bandwidth_scale=1.0), EnvelopeOptions(frame_length_ms=25.0, num_ceps=20)),
         (FilterBankOptions(num_filters=10), EnvelopeOptions(frame_length_ms=10.0625, frame_shift_ms=17.0, num_ceps=5)),  # odd, with gaps
         (FilterBankOptions(num_filters=10), EnvelopeOptions(frame_length_ms=20.0, frame_shift_ms=3.0, num_ceps=5, min_freq_hz=100.0)),
@@ -131,5 +131,7 @@ def test_recording_shorter_than_a_frame():
 def test_settings_that_do_not_fit_the_bank():
     with pytest.raises(ValueError, match="num_ceps: got 40, need at most 20"):
         SubbandExtractor(FilterBankOptions(num_filters=20), EnvelopeOptions(), RATE_HZ, orders=(0,))
+    with pytest.raises(ValueError, match="orders: got 80, need less than 80"):
+        SubbandExtractor(FilterBankOptions(), EnvelopeOptions(), RATE_HZ, orders=(0, 80))
     with pytest.raises(ValueError, match="frames: got 320 samples every 0"):
         SubbandExtractor(FilterBankOptions(), EnvelopeOptions(frame_shift_ms=0.001), RATE_HZ, orders=(0,))

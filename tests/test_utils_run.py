@@ -372,6 +372,15 @@ def test_resume_sees_the_files_inside_a_word(tmp_path, word):
         assert run(tmp_path, "--resume", "true", "x.log", ":", word.format("in.1")).stderr == stderr
 
 
+@pytest.mark.parametrize("line", ["utt {}", "utt {}:4711", "utt {}:4711[0:3]"])
+def test_resume_sees_the_files_that_a_script_file_lists(tmp_path, line):
+    (tmp_path / "feats.scp").write_text(line.format("x.ark") + "\n")
+    for text, stderr in (("a", ""), ("a", "run.py: 1 / 1 were done before, log is in x.log\n"), ("b", "")):
+        if not (tmp_path / "x.ark").exists() or (tmp_path / "x.ark").read_text() != text:
+            (tmp_path / "x.ark").write_text(text)
+        assert run(tmp_path, "--resume", "true", "x.log", ":", "scp:feats.scp").stderr == stderr
+
+
 def test_a_forced_rerun_that_is_killed_loses_the_old_record(tmp_path):
     process = start(tmp_path, "touch up; test ! -e slow || sleep 5")
     assert process.wait(timeout=20) == 0

@@ -5,7 +5,7 @@
 #   help_message="Usage: $0 [--nj N] [--resume true|false] <data>"
 #   . utils/parse_options.sh
 #
-# A variable that is true or false stays true or false. "--config FILE" sources FILE, before all other options wherever it stands.
+# A variable that is true or false stays true or false, a whole number a whole number. "--config FILE" sources FILE, before all other options wherever it stands.
 # Values are never evaluated. For bash, with or without "set -euo pipefail".
 
 _po_previous=
@@ -55,6 +55,10 @@ while [ $# -gt 0 ]; do
         exit 1
         ;;
     esac
+    if [[ ${!_po_name} =~ ^-?[0-9]+$ && ! $2 =~ ^-?[0-9]+$ ]]; then
+      echo "$0: $1: got '$2', need a whole number. Correct the value" >&2
+      exit 1
+    fi
     printf -v "$_po_name" %s "$2" || exit 1
   fi
   shift 2

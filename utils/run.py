@@ -10,7 +10,7 @@ A pipeline fails if any part of it fails. Status 0 if all jobs ended with 0, 1 i
   --max-jobs-run N     jobs at a time (default: processors / threads, and no more than fit into the memory if --mem is given)
   --num-threads N      threads of a job (default 1)
   --mem SIZE           memory of a job: 500M, 2G, ... (a bare number: megabytes)
-  --resume true|false  skip jobs that ended with 0 before if neither the command nor a file named in it has changed (default false);
+  --resume true|false  skip jobs that ended with 0 before if command, files in it and files an scp lists are as they were (default false);
                        directories are not looked into
   --gpu N, --x Y       any other option of Kaldi's launchers is accepted and has no effect here
 
@@ -18,6 +18,7 @@ example: utils/run.py --max-jobs-run 2 JOB=1:3 exp/log/hello.JOB.log echo hello 
 """
 
 import glob
+import hashlib
 import json
 import os
 import re
@@ -92,13 +93,31 @@ def parse_command_line(argv):
 
 
 def record_of(task):
-    """What a finished job depends on: its command, and time and size of every file that a word or part of a word of it names."""
+    """What a finished job depends on: its command; time and size of the files that a word or part of a word names, and that they list."""
     pieces = {piece for word in task.words for piece in [word, *re.split(r"[\s'\"=:,|<>;&()]+", word)]}
     files = {}
     for path in {path for piece in pieces for path in glob.glob(piece) if os.path.isfile(path)}:
         with suppress(OSError):  # deleted meanwhile
-            files[path] = [os.stat(path).st_mtime_ns, os.stat(path).st_size]
+            files[path] = stamp(path)
+            if path.endswith(".scp"):
+                files[path].append(stamp_of_listed(path))
     return {"command": task.command, "files": files}
+
+
+def stamp(path):
+    """Time and size of a file."""
+    status = os.stat(path)
+    return [status.st_mtime_ns, status.st_size]
+
+
+def stamp_of_listed(scp):
+    """Digest of the stamps of the files that a script file lists: recordings, archives with or without an offset."""
+    digest = hashlib.sha256()
+    lines = Path(scp).read_text(errors="replace").splitlines()
+    for path in sorted({re.sub(r":[0-9]+(\[.*\])?$", "", line.strip().partition(" ")[2].strip()) for line in lines}):
+        with suppress(OSError, ValueError):  # a pipe, or not there
+            digest.update(f"{path} {stamp(path)}\n".encode(errors="replace"))
+    return digest.hexdigest()
 
 
 def is_done(task):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from sdtools import audio, cli, tables
 from sdtools.envelope import EnvelopeOptions
@@ -22,19 +21,19 @@ class ComputeOptions:
     num_threads: int = field(default=1, metadata={"help": "utterances computed at once"})
 
     def __post_init__(self):
-        if not self.features or not self.orders or min(self.orders) < 0:
-            raise ValueError(f"ComputeOptions: features, orders: got {self.features}, {self.orders}, need one or more, orders from 0")
-        if len(set(self.orders)) < len(self.orders) or len(set(self.features)) < len(self.features):
-            raise ValueError(f"ComputeOptions: features, orders: got {self.features}, {self.orders}, need each once")
+        if min(self.orders, default=-1) < 0 or len(set(self.orders)) < len(self.orders):
+            raise ValueError(f"--orders: got {','.join(map(str, self.orders))!r}, need one or more from 0, each once")
+        if not self.features or len(set(self.features)) < len(self.features):
+            raise ValueError(f"--features: got {','.join(self.features)!r}, need one or more, each once")
         if self.sample_rate_hz < 1 or self.num_threads < 1:
-            raise ValueError(f"ComputeOptions: got --sample-rate-hz={self.sample_rate_hz} --num-threads={self.num_threads}, need 1 or more")
+            raise ValueError(f"got --sample-rate-hz={self.sample_rate_hz} --num-threads={self.num_threads}, need 1 or more")
 
 
 COMMAND = cli.Command(
     name="sd-compute-feats",
     summary="Writes centroid frequency (cf, one value a band), centroid magnitude (cm, cepstra of ln CM) or both side by side (cfcm)\n"
     "of spatially differentiated sub-band envelopes, without deltas: one archive for each feature and order, in one pass.\n"
-    "{feature} and {order} in the wspecifier are filled in. The settings are written beside each archive as .conf.",
+    "{feature} and {order} in the wspecifier are filled in. The settings are written to <archive>.conf.",
     positionals=("<wav-rspecifier>", "<wspecifier>"),
     example="sd-compute-feats --orders=0,6 scp:data/eval/wav.scp "
     "'ark,scp:feats/raw_{feature}_sd{order}.1.ark,feats/raw_{feature}_sd{order}.1.scp'",
@@ -54,8 +53,9 @@ def body(context: cli.Context) -> int:
     rspecifier, wspecifier = context.positionals
     options = context[ComputeOptions]
     outputs = {(feature, order): fill(wspecifier, feature, order) for feature in options.features for order in options.orders}
-    if len(set(outputs.values())) < len(outputs):
-        raise cli.UsageError(f"wspecifier: got {wspecifier!r}, need {{feature}} and {{order}} in it, or one feature and one order")
+    files = [file for name in outputs.values() for file in name.partition(":")[2].split(",")]
+    if len(set(files)) < len(files):
+        raise cli.UsageError(f"wspecifier: got {wspecifier!r}, need {{feature}} and {{order}} in each file, or one feature and one order")
     extractor = SubbandExtractor(
         context[FilterBankOptions], context[EnvelopeOptions], options.sample_rate_hz, orders=options.orders, features=options.features
     )
@@ -82,7 +82,7 @@ def body(context: cli.Context) -> int:
             num_threads=options.num_threads,
         )
     for archive in [writer.path for writer in writers.values() if writer.path]:
-        cli.save_settings(Path(archive).with_suffix(".conf"), context[FilterBankOptions], context[EnvelopeOptions])
+        cli.save_settings(f"{archive}.conf", options, context[FilterBankOptions], context[EnvelopeOptions])
     return status
 
 

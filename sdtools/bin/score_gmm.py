@@ -31,6 +31,11 @@ def body(context: cli.Context) -> int:
     for path in (genuine_path, spoof_path):
         check_settings(path, options, context.log)
     genuine, spoof = gmm_io.read_gmm(genuine_path), gmm_io.read_gmm(spoof_path)
+    dims = [gmm.means.shape[1] for gmm in (genuine, spoof)]
+    if dims[0] != dims[1]:
+        raise ValueError(
+            f"{genuine_path}, {spoof_path}: dimensions: got {dims[0]}, {dims[1]}, need equal ones. Give the models of one system"
+        )
     llrs: dict[str, float] = {}
 
     def score(entry: tables.Entry) -> float:

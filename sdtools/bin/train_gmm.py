@@ -44,7 +44,9 @@ def body(context: cli.Context) -> int:
     rspecifier, gmm_out = context.positionals
     options = context[TrainOptions]
     frames = Frames(rspecifier, context[PostOptions], int(options.max_memory * 2**30), context[cli.InputOptions].allow_pipes)
-    frames.read(context)
+    num_frames, num_components = frames.read(context), context[GmmOptions].num_components
+    if num_frames < 10 * num_components:
+        context.log.warning(f"got {num_frames} frames for {num_components} components: fewer than 10 each. Lower --num-components")
     gmm = train_gmm(frames, context[GmmOptions], num_threads=options.num_threads, log=context.log.info)
     gmm_io.write_gmm(gmm_out, gmm)
     cli.save_settings(f"{gmm_out}.conf", context[GmmOptions], context[PostOptions])
@@ -59,8 +61,8 @@ class Frames:
         self.kept: dict[str, np.ndarray] = {}
         self.left: set[str] = set()
 
-    def read(self, context: cli.Context) -> None:
-        """First pass: count, check, keep what fits."""
+    def read(self, context: cli.Context) -> int:
+        """Number of frames; the first pass, which checks and keeps what fits."""
         num_bytes = num_frames = 0
 
         def keep(key, feats):
@@ -75,6 +77,7 @@ class Frames:
         with tables.open_table(self.rspecifier, allow_pipes=self.allow_pipes) as table:
             context.for_each(table, self._load, keep, total=table.num_entries)
         context.log.info(f"{num_frames} frames; {len(self.kept)} of {len(self.kept) + len(self.left)} utterances kept in memory")
+        return num_frames
 
     def _load(self, entry: tables.Entry) -> np.ndarray:
         return postprocess(entry.load().astype(np.float32, copy=False), self.options)

@@ -3,6 +3,7 @@
 # on a small corpus that stage 0 makes: synthetic speech, simulated replay, speakers and devices of dev and eval unseen in training.
 # Rows: CF and CM at 0, 2, 4, 6 differentiations; S1, S2 and both fusions. Needs nothing but this project;
 # under 3 minutes and 600 MB on two cores. Expected figures: RESULTS.md. They say that the chain works, nothing about ASVspoof 2017.
+cd "$(dirname "$0")" || exit 1 # relative paths in options are relative to here
 . ./cmd.sh
 . ./path.sh
 
@@ -12,15 +13,18 @@ nj=2             # jobs of stages 0, 2 and 4; the results do not depend on it
 corpus_opts=     # options of local/prepare_mini_replay.py, e.g. "--seed 1 --num-spoof 120,60,400"
 speech_dir=      # a folder of recordings to use instead of synthetic speech, one speaker a file-name prefix up to '-'
 corpus=corpus
-orders=0,2,4,6   # of differentiation, rising; Table 2 takes the last
+orders=0,2,4,6   # of differentiation; Table 2 takes the highest
 help_message="Usage: $0 [--stage N] [--stop-stage M] [--nj N] [--cmd launcher] [--speech-dir dir] [--corpus dir]
     [--corpus-opts options] [--orders 0,2,4,6]
 Example: $0 --stage 4 --nj 2"
 . utils/parse_options.sh
 set -euo pipefail
+[ $# = 0 ] || { echo "$0: arguments: got '$*', need options only. See $0 --help" >&2; exit 1; }
+command -v ${cmd%% *} >/dev/null || { echo "$0: --cmd: got '$cmd', need a launcher that exists. Look at cmd.sh" >&2; exit 1; }
 
 log() { echo "$(date '+%H:%M:%S') $*"; }
 run() { [ "$stage" -le "$1" ] && [ "$stop_stage" -ge "$1" ]; }
+orders=$(tr , '\n' <<<"$orders" | sort -nu | paste -sd ,)
 top=${orders##*,}
 systems="$(for feature in cf cm; do for order in ${orders//,/ }; do echo ${feature}_sd$order; done; done) cfcm_sd$top"
 
@@ -66,7 +70,10 @@ fi
 
 if run 6; then
   log "Stage 6: print Tables 1 and 2"
-  sd-eval-scores --print-args=false --json=exp/results.json data/eval/utt2label exp/*/scores/eval.txt >exp/eval.txt
-  local/paper_tables.py --orders "$orders" --command "./run.sh" exp/results.json exp/RESULTS.md
+  scores=$(for system in $systems fusion; do echo exp/$system/scores/eval.txt; done)
+  sd-eval-scores --print-args=false --json=exp/results.json data/eval/utt2label $scores >exp/eval.txt.tmp
+  mv exp/eval.txt.tmp exp/eval.txt
+  made_by="./run.sh --orders $orders${corpus_opts:+ --corpus-opts \"$corpus_opts\"}${speech_dir:+ --speech-dir $speech_dir}"
+  local/paper_tables.py --orders "$orders" --command "$made_by" exp/results.json exp/RESULTS.md
   log "All systems: exp/eval.txt, exp/results.json. The tables: exp/RESULTS.md. Scores: exp/*/scores/eval.txt"
 fi
