@@ -43,7 +43,7 @@ for feature in ${features//,/ }; do
     for table in "$data"/*; do
       [ ! -f "$table" ] || cmp -s "$table" "$dir/$(basename "$table")" || cp "$table" "$dir"
     done
-    echo 0.01 >"$dir/frame_shift"
+    awk -F = '$1 == "--frame-shift-ms" {print $2 / 1000}' "$dir/data/raw_${feature}_sd$order.1.ark.conf" >"$dir/frame_shift"
     cat $scps >"$dir/.feats.scp" && mv "$dir/.feats.scp" "$dir/feats.scp"
     num_feats=$(wc -l <"$dir/feats.scp")
     [ "$num_feats" = "$num_utts" ] || { echo "$0: $dir/feats.scp: got $num_feats utterances, need $num_utts as in $data/wav.scp" >&2; exit 1; }

@@ -34,7 +34,7 @@ class CommonOptions:
     """Options that every command takes."""
 
     print_args: bool = field(default=True, metadata={"help": "log version, command line and settings first"})
-    verbose: int = field(default=0, metadata={"help": "1 or more logs decisions per key"})
+    verbose: int = field(default=0, metadata={"help": "taken as by Kaldi's binaries; changes nothing"})
     debug: bool = field(default=False, metadata={"help": "show Python's traceback of an error"})
 
 
@@ -199,17 +199,19 @@ class Context:
         """
         max_skip = self.options[InputOptions].max_skip if InputOptions in self.options else 0
         num_done = num_skipped = 0
-        for entry, value, error in self._progress(_computed(entries, compute, num_threads), total):
-            if error is None:
-                write(entry.key, value)
-                num_done += 1
-                continue
-            message = f"{entry.key} ({entry.where}): {_one_line(error)}"
-            if num_skipped == max_skip:
-                remedy = f" (--max-skip={max_skip + 1} or more would skip it)" if InputOptions in self.options else ""
-                raise ValueError(message + remedy) from error
-            num_skipped += 1
-            self.log.warning(f"skipped {message}")
+        results = _computed(entries, compute, num_threads)
+        with contextlib.closing(results):  # now and here: joblib objects to a generator that another thread collects
+            for entry, value, error in self._progress(results, total):
+                if error is None:
+                    write(entry.key, value)
+                    num_done += 1
+                    continue
+                message = f"{entry.key} ({entry.where}): {_one_line(error)}"
+                if num_skipped == max_skip:
+                    remedy = f" (--max-skip={max_skip + 1} or more would skip it)" if InputOptions in self.options else ""
+                    raise ValueError(message + remedy) from error
+                num_skipped += 1
+                self.log.warning(f"skipped {message}")
         num_skipped += getattr(entries, "num_skipped", 0)
         if num_done == 0:
             raise ValueError(f"{self.command.name}: input: got no usable entry ({num_skipped} skipped), need at least one")

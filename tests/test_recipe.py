@@ -128,9 +128,11 @@ def test_changed_features_are_not_mistaken_for_old_ones(small, tmp_path):
         (tmp_path / name).symlink_to(ROOT / name)
     assert run(recipe, "--stage", "2", "--nj", "1", "--orders", "0,6").returncode == 0  # other place, other paths
     before = results(recipe)
-    (recipe / "conf/feats.conf").write_text("--bandwidth-scale=6\n")
+    assert (recipe / "data/cf_sd6/train/frame_shift").read_text() == "0.01\n"
+    (recipe / "conf/feats.conf").write_text("--bandwidth-scale=6\n--frame-shift-ms=8\n")
     assert run(recipe, "--stage", "2", "--nj", "1", "--orders", "0,6").returncode == 0
     after = results(recipe)
+    assert (recipe / "data/cf_sd6/train/frame_shift").read_text() == "0.008\n"
     assert before.keys() == after.keys() and [name for name in after if before[name] == after[name]] == []
 
 
