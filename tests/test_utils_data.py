@@ -45,7 +45,7 @@ def read(directory):
 
 def run(script, *words, **kwargs):
     command = [sys.executable, "-S", UTILS / script, *words]  # without site: standard library only
-    return subprocess.run(command, capture_output=True, text=True, timeout=60, **kwargs)
+    return subprocess.run(command, capture_output=True, text=True, errors="surrogateescape", timeout=60, **kwargs)
 
 
 def succeed(script, *words, **kwargs):
@@ -79,7 +79,17 @@ def edit(path, *replacements):
 
 
 @pytest.mark.parametrize(
-    "script", ["validate_data_dir.py", "fix_data_dir.py", "split_data.py", "combine_data.py", "utt2spk_to_spk2utt.py", "run.py"]
+    "script",
+    [
+        "validate_data_dir.py",
+        "fix_data_dir.py",
+        "split_data.py",
+        "combine_data.py",
+        "subset_data_dir.py",
+        "copy_data_dir.py",
+        "utt2spk_to_spk2utt.py",
+        "run.py",
+    ],
 )
 def test_scripts_are_executable_and_the_example_of_the_help_works(tmp_path, script):
     (tmp_path / "utils").symlink_to(UTILS)
@@ -100,6 +110,17 @@ def test_scripts_are_executable_and_the_example_of_the_help_works(tmp_path, scri
         (["fix_data_dir.py", "data"], "data: got no file utt2spk there, need a data directory"),
         (["combine_data.py", "all", "data"], "data: got no file utt2spk there, need a data directory"),
         (["combine_data.py", "all", "x", "all/"], "all: got the destination among the sources, need another directory"),
+        (["combine_data.py", "--skip-fix", "all", "x"], "argument --skip-fix: invalid choice: 'all'"),
+        (["subset_data_dir.py", "x", "2", "./x"], "x: got the destination among the sources, need another directory"),
+        (["subset_data_dir.py", "data", "2", "x"], "data: got no file utt2spk there, need a data directory"),
+        (["subset_data_dir.py", "data", "x"], "got num-utts and a list, or neither: need one of them. See subset_data_dir.py --help"),
+        (["subset_data_dir.py", "--utt-list", "f", "data", "2", "x"], "got num-utts and a list, or neither: need one of them"),
+        (["subset_data_dir.py", "--first", "--last", "data", "2", "x"], "argument --last: not allowed with argument --first"),
+        (["subset_data_dir.py", "data", "many", "x"], "argument num-utts: invalid int value: 'many'"),
+        (["copy_data_dir.py", "x", "x"], "x: got the destination among the sources, need another directory"),
+        (["copy_data_dir.py", "data", "x"], "data: got no file utt2spk there, need a data directory"),
+        (["copy_data_dir.py", "--utt-prefix", "a b", "data", "x"], "argument --utt-prefix: invalid text_without_blanks value: 'a b'"),
+        (["copy_data_dir.py", "data", "--utt-prefix"], "argument --utt-prefix: expected one argument"),
         (["validate_data_dir.py", "data"], "data: got no such directory, need a data directory"),
         (["utt2spk_to_spk2utt.py", "none"], "[Errno 2] No such file or directory: 'none'"),
     ],
@@ -125,19 +146,24 @@ MALFORMED = [  # file, line appended to it, what is wrong with that
     ("spk2gender", "x neuter", "got 'neuter' for 'x', need m or f"),
     ("spk2warp", "x 2", "got '2' for 'x', need a number between 0.5 and 1.5"),
     ("utt2warp", "x-1 1.5", "got '1.5' for 'x-1', need a number between 0.5 and 1.5"),
+    ("wav.scp", "x-2", "got '' for 'x-2', need a path without ~"),
+    ("frame_shift", "0.02 s", "got 's' for '0.02', need nothing but a number of seconds"),
     ("wav.scp", "x-1 ~/2.wav", "got '~/2.wav' for 'x-1', need a path without ~"),
 ]
 MALFORMED_WITH_SEGMENTS = [
     ("segments", "x-1 R1 3 3", "got 'R1 3 3' for 'x-1', need '<recording> <start> <end>' with end > start"),
     ("segments", "x-2 R1 3", "got 'R1 3' for 'x-2', need '<recording>"),
     ("segments", "x-3 R1 x 3", "got 'R1 x 3' for 'x-3', need '<recording>"),
+    ("segments", "x-4 R1 3 -1", "got 'R1 3 -1' for 'x-4', need '<recording>"),
+    ("segments", "x-5 R1 -1 3", "got 'R1 -1 3' for 'x-5', need '<recording>"),
+    ("segments", "x-6 R1 3 nan", "got 'R1 3 nan' for 'x-6', need '<recording>"),
     ("reco2file_and_channel", "R3 two C", "got 'two C' for 'R3', need '<file> <channel>' with channel A or B"),
 ]
 
 
 @pytest.mark.parametrize("malformed, segments", [(MALFORMED, {}), (MALFORMED_WITH_SEGMENTS, SEGMENTS)], ids=["utterances", "segments"])
 def test_malformed_lines_are_named_by_every_script_and_dropped_by_fix(tmp_path, malformed, segments):
-    good = {**FILES, "utt2warp": FILES["utt2dur"], "spk2warp": "a 1\nb 1\nc 1\n", **segments}
+    good = {**FILES, "frame_shift": "0.01\n", "utt2warp": FILES["utt2dur"], "spk2warp": "a 1\nb 1\nc 1\n", **segments}
     good["utt2warp"] = re.sub(" .*", " 1", good["utt2warp"])
     files, problems = dict(good), []
     for name, line, problem in malformed:
@@ -157,11 +183,58 @@ def test_malformed_lines_are_named_by_every_script_and_dropped_by_fix(tmp_path, 
 # validate_data_dir.py
 
 
-@pytest.mark.parametrize("segments", [{}, SEGMENTS], ids=["utterances", "segments"])
-def test_validate_accepts_what_is_right(tmp_path, segments):
-    write(tmp_path / "data", {**FILES, **segments, "utt2spk~": "old", "utt2spk.bak": "old", "frame_shift": "0.01\n"})
-    done = succeed("validate_data_dir.py", "data", cwd=tmp_path)
+MINIMUM = {name: FILES[name] for name in ("utt2spk", "spk2utt")}
+UTTS = re.findall(r"^\S+", FILES["utt2spk"], re.MULTILINE)
+
+
+def per_utt(value):
+    return "".join(f"{utt} {value}\n" for utt in UTTS)
+
+
+VALID = {  # name: (flags, files) that Kaldi's validator accepts
+    "all": ([], {**FILES, "utt2spk~": "old", "utt2spk.bak": "old", "frame_shift": "0.01\n", "trials": "a b target\n"}),
+    "segments": ([], {**FILES, **SEGMENTS}),
+    "channel 1 instead of A": ([], {**FILES, "reco2file_and_channel": per_utt("f 1")}),
+    "recordings without segments": ([], {**FILES, "reco2file_and_channel": per_utt("f A")}),
+    "features only": (["--no-wav", "--no-text"], {**MINIMUM, "feats.scp": FILES["feats.scp"]}),
+    "part of an archive": (["--no-wav", "--no-text"], {**MINIMUM, "feats.scp": per_utt("f.ark:7[0:3,1:2]")}),
+    "recordings only": (["--no-feats", "--no-text"], {**MINIMUM, "wav.scp": per_utt("sox a.wav -t wav - | sed s/~// |")}),
+    "names only": (["--no-feats", "--no-text", "--no-wav"], MINIMUM),
+    "flags after the directory": (["data", "--no-feats", "--no-text", "--no-wav"], MINIMUM),
+    "vad.scp": ([], {**FILES, "vad.scp": per_utt("vad.ark:5")}),
+    "utt2uniq, utt2lang": ([], {**FILES, "utt2uniq": per_utt("u"), "utt2lang": per_utt("english")}),
+    "warps": ([], {**FILES, "utt2warp": per_utt("1.05"), "spk2warp": "a 0.9\nb 1\nc 1.1\n"}),
+    "empty words": ([], {**FILES, "text": re.sub("(?m) .*", "", FILES["text"])}),
+    "text of others": (["--no-text"], {**FILES, "text": "z <s>\a\nx y\n"}),
+    "unprintable": (["--non-print"], {**FILES, "text": FILES["text"].encode().replace(b"x", b"\a\x1c\xe4\xa0")}),
+    "symbols inside words": ([], {**FILES, "text": FILES["text"].replace("x", "<s>x #00")}),
+    "languages": (
+        [],
+        {**FILES, "text": FILES["text"].replace("x", "\u4f60\u597d \u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645 \u00df")},
+    ),
+    "not sorted by speaker": (["--no-spk-sort"], {**FILES, "utt2spk": FILES["utt2spk"].replace("a-1 a", "a-1 c")}),
+    "trailing blanks": ([], {**FILES, "utt2spk": FILES["utt2spk"].replace("\n", " \n"), "spk2utt": FILES["spk2utt"].replace("\n", " \n")}),
+}
+VALID["not sorted by speaker"][1]["spk2utt"] = "a a-2 a-3\nb b-1 b-2\nc a-1 c-1\n"
+
+
+@pytest.mark.parametrize("flags, files", VALID.values(), ids=VALID.keys())
+def test_validate_accepts_what_kaldi_accepts(tmp_path, flags, files):
+    write(tmp_path / "data", files)
+    done = succeed("validate_data_dir.py", *flags, *([] if "data" in flags else ["data"]), cwd=tmp_path)
     assert (done.stdout, done.stderr) == ("validate_data_dir.py: Successfully validated data-directory data\n", "")
+
+
+def test_directories_and_files_may_have_any_name(tmp_path):
+    for name in ("two words", "-x", os.fsdecode(b"\xe4")):
+        write(tmp_path / name, FILES)
+        succeed("validate_data_dir.py", tmp_path / name, env={**os.environ, "LC_ALL": "C.UTF-8"})
+        succeed("fix_data_dir.py", tmp_path / name)
+        succeed("split_data.py", tmp_path / name, "2")
+        succeed("subset_data_dir.py", tmp_path / name, "2", tmp_path / f"{name} subset")
+        succeed("copy_data_dir.py", tmp_path / name, tmp_path / f"{name} copy")
+        succeed("combine_data.py", tmp_path / f"{name} again", tmp_path / f"{name} copy")
+        assert read(tmp_path / f"{name} again") == FILES
 
 
 def test_validate_accepts_tabs_crlf_and_other_blanks_as_kaldi_does(tmp_path):
@@ -217,11 +290,24 @@ def test_validate_warns_of_a_single_speaker(tmp_path):
             "spk2utt: got other utterances than utt2spk for 'a', need its inverse. Run utt2spk_to_spk2utt.py",
         ),
         ("spk2utt", "c c-1\n", "", "spk2utt: got other utterances than utt2spk for 'c'"),
+        ("spk2utt", FILES["spk2utt"], "", "spk2utt: got other utterances than utt2spk for 'a'"),
+        ("utt2spk", FILES["utt2spk"], "", "utt2spk: got no utterances, need at least one. Prepare the directory again"),
+        ("feats.scp", FILES["feats.scp"], "", "feats.scp: got no line for 'a-1' (missing: 6)"),
+        ("frame_shift", "", "0.01\n0.02\n", "frame_shift:2: got '0.02' (extra: 1)"),
+        ("frame_shift", "", "\n", "frame_shift:1: got an empty line, need a key and a value"),
+        ("utt2lang", "", "a-1 x\n", "utt2lang: got no line for 'a-2' (missing: 5)"),
+        ("utt2uniq", "", "a-1 x\n", "utt2uniq: got no line for 'a-2' (missing: 5)"),
+        ("utt2env", "b-1 -\nb-2 E3\n", "b-2 E3\nb-1 -\n", "utt2env:5: got 'b-1' after 'b-2', need byte order"),
+        ("spk2gender", "c f\n", "c f", "spk2gender:3: got no newline at the end"),
         ("spk2utt", "c c-1\n", "c c-1\nd c-1\n", "spk2utt: got other utterances than utt2spk for 'd'"),
         ("spk2utt", "a a-1 a-2 a-3\nb b-1 b-2\n", "b b-1 b-2\na a-1 a-2 a-3\n", "spk2utt:2: got 'a' after 'b', need byte order"),
         ("text", "one", "one\u00a0two", "text:1: got '\\xa0', need words in UTF-8 between spaces and no <s> </s> #0. Correct the line"),
         ("text", "one", "one\r", "text:1: got '\\r', need words"),
         ("text", "one", "\x07", "text:1: got '\\x07', need words"),
+        ("text", "one", "\x85", "text:1: got '\\x85', need words"),
+        ("text", "one", "o\v", "text:1: got '\\x0b', need words"),
+        ("text", "one", "o </s>", "text:1: got '</s>', need words"),
+        ("text", "y\n", "y", "text:6: got no newline at the end"),
         ("text", "one", "o <s> ne", "text:1: got '<s>', need words"),
         ("text", "x\n", "#0\n", "text:5: got '#0', need words"),
     ],
@@ -238,6 +324,13 @@ def test_validate_names_file_and_line(data, name, old, new, message):
 def test_validate_refuses_text_that_is_not_utf8(data):
     (data / "text").write_bytes(FILES["text"].encode("latin-1"))
     assert f"{data}/text:4: got '\\udce4', need words" in run("validate_data_dir.py", data).stderr
+    succeed("validate_data_dir.py", "--non-print", data)
+
+
+@pytest.mark.parametrize("bad", ["one\r", "one\u3000two", "<s>"])
+def test_validate_looks_at_blanks_and_symbols_of_unprintable_text_too(data, bad):
+    (data / "text").write_bytes(FILES["text"].replace("one", f"\a {bad}").encode())
+    assert f"{data}/text:1: got {bad.removeprefix('one').removesuffix('two')!r}" in run("validate_data_dir.py", "--non-print", data).stderr
 
 
 def test_validate_checks_recordings_against_segments(tmp_path):
@@ -250,7 +343,7 @@ def test_validate_checks_recordings_against_segments(tmp_path):
 def test_validate_wants_utterances_sorted_by_speaker_too(tmp_path):
     data = write(tmp_path / "data", {"utt2spk": "1 b\n2 a\n", "spk2utt": "a 2\nb 1\n"})
     flags = ["--no-text", "--no-wav", "--no-feats"]
-    assert f"{data}/utt2spk:2: got speaker 'a' after 'b', need the order" in run("validate_data_dir.py", *flags, data).stderr
+    assert f"{data}/utt2spk:2: got speaker 'a' after 'b', need the speakers" in run("validate_data_dir.py", *flags, data).stderr
     succeed("validate_data_dir.py", *flags, "--no-spk-sort", data)
 
 
@@ -283,8 +376,8 @@ def test_fix_keeps_the_utterances_that_all_files_have_and_the_old_files(data):
         "fix_data_dir.py: data/feats.scp: lacks 1 utterances: a-2",
         "fix_data_dir.py: data/utt2label: lacks 1 utterances: c-1",
         "fix_data_dir.py: data/utt2num_frames: lacks 1 utterances: b-2",
-        "fix_data_dir.py: data: old files are kept in data/.backup",
         "fix_data_dir.py: data: kept 3 utterances out of 6",
+        "fix_data_dir.py: data: old files are kept in data/.backup",
     ]
     expected = {name: "".join(re.findall("^(?:(?:a-1|a-3|b-1|a|b)(?: .*)?\n)", text, re.MULTILINE)) for name, text in FILES.items()}
     expected |= {"spk2utt": "a a-1 a-3\nb b-1\n", "vad.scp": "a-1 v\n", "notes": "stay"}
@@ -309,6 +402,25 @@ def test_fix_keeps_every_backup(data):
         succeed("fix_data_dir.py", data)
         assert old not in (data / "utt2spk").read_text()
         assert len((data / (".backup" if n == 1 else ".backup2") / "utt2spk").read_text().splitlines()) == 7 - n
+
+
+@pytest.mark.parametrize(
+    "name", ["feats.scp", "text", "utt2dur", "utt2num_frames", "wav.scp", "segments", "utt2label", "utt2lang", "vad.scp"]
+)
+def test_fix_counts_every_file_of_utterances_but_vad(data, name):
+    tables = {"utt2lang": per_utt("x"), "vad.scp": per_utt("v")} | ({**SEGMENTS} if name == "segments" else {})
+    write(data, tables)
+    edit(data / name, (next(line for line in (data / name).read_text().splitlines(keepends=True) if line.startswith("a-2")), ""))
+    kept = "all 6 utterances" if name == "vad.scp" else "5 utterances out of 6"
+    assert f"data: kept {kept}\n" in succeed("fix_data_dir.py", "data", cwd=data.parent).stderr
+    assert ("a-2 a\n" in (data / "utt2spk").read_text()) == (name == "vad.scp")
+
+
+def test_fix_mends_line_ends(data):
+    for name in FILES:
+        (data / name).write_bytes(FILES[name].replace("\n", "\r\n").rstrip().encode())
+    succeed("fix_data_dir.py", data)
+    assert read(data) == FILES
 
 
 def test_fix_drops_utterances_without_recording_or_speaker_information(tmp_path):
@@ -350,162 +462,14 @@ def test_what_fix_leaves_is_valid(tmp_path, draw):
         assert set(read(data)) == set(FILES)
 
 
-# split_data.py
-
-
-@pytest.mark.parametrize("segments", [{}, SEGMENTS], ids=["utterances", "segments"])
-def test_split_by_speaker(tmp_path, segments):
-    data = write(tmp_path / "data", {**FILES, **segments})
-    succeed("split_data.py", data, "2")
-    assert sorted(path.name for path in (data / "split2").iterdir()) == ["1", "2"]
-    assert (data / "split2/1/utt2spk").read_text() == "a-1 a\na-2 a\na-3 a\n"
-    assert (data / "split2/2/utt2spk").read_text() == "b-1 b\nb-2 b\nc-1 c\n"
-    assert (data / "split2/2/spk2gender").read_text() == "b f\nc f\n"
-    for part in ("1", "2"):
-        assert read(data / "split2" / part).keys() == {**FILES, **segments}.keys()
-        succeed("validate_data_dir.py", data / "split2" / part)
-
-
-def test_split_by_utterance_puts_the_larger_parts_first(data):
-    succeed("split_data.py", "--per-utt", data, "4")
-    utts = [[line.split()[0] for line in (data / f"split4utt/{n}/feats.scp").read_text().splitlines()] for n in (1, 2, 3, 4)]
-    assert utts == [["a-1", "a-2"], ["a-3", "b-1"], ["b-2"], ["c-1"]]
-    assert (data / "split4utt/2/spk2utt").read_text() == "a a-3\nb b-1\n"
-
-
-def test_split_follows_every_change_and_leaves_alone_what_is_right(data):
-    succeed("split_data.py", data, "3")
-    before = {path: path.stat().st_mtime_ns for path in (data / "split3").rglob("*")}
-    os.utime(data / "utt2spk", ns=(1, 1))
-    succeed("split_data.py", data, "3")
-    assert {path: path.stat().st_mtime_ns for path in (data / "split3").rglob("*")} == before
-    edit(data / "utt2dur", ("c-1 1", "c-1 7"))  # not one of the files that Kaldi looks at
-    (data / "utt2env").unlink()
-    write(data, {"utt2recorder": FILES["utt2env"]})
-    succeed("split_data.py", data, "3")
-    assert (data / "split3/3/utt2dur").read_text() == "c-1 7\n"
-    assert not (data / "split3/3/utt2env").exists()
-    assert (data / "split3/2/utt2recorder").read_text() == "b-1 -\nb-2 E3\n"
-    unchanged = {data / f"split3/{n}/feats.scp" for n in (1, 2, 3)}
-    assert {path: path.stat().st_mtime_ns for path in unchanged} == {path: before[path] for path in unchanged}
-
-
-@pytest.mark.parametrize(
-    "words, message",
-    [
-        (["data", "4"], "data: got 4 parts to make, need 1 to 3: one speaker or more in each. Use fewer jobs or --per-utt"),
-        (["--per-utt", "data", "7"], "data: got 7 parts to make, need 1 to 6: one utterance or more in each. Use fewer jobs"),
-        (["data", "0"], "data: got 0 parts to make, need 1 to 3"),
-        (["data", "-1"], "data: got -1 parts to make, need 1 to 3"),
-    ],
-)
-def test_split_refuses_empty_parts(data, words, message):
-    assert fail("split_data.py", *words, cwd=data.parent).startswith(message)
-    assert not list(data.glob("split*"))
-
-
-@settings(max_examples=15, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(sizes=st.lists(st.integers(1, 9), min_size=1, max_size=12), fraction=st.floats(0, 1), per_utt=st.booleans())
-def test_split_is_a_partition_into_near_equal_parts(tmp_path, sizes, fraction, per_utt):
-    speakers = {f"s{n:02}": size for n, size in enumerate(sizes)}
-    utt2spk = [(f"{speaker}-{n}", speaker) for speaker, size in speakers.items() for n in range(size)]
-    most = len(utt2spk) if per_utt else len(sizes)
-    num_parts = 1 + int(fraction * (most - 1))
-    shutil.rmtree(tmp_path / "data", ignore_errors=True)
-    data = write(tmp_path / "data", {"utt2spk": "".join(f"{utt} {speaker}\n" for utt, speaker in utt2spk)})
-    succeed("split_data.py", *(["--per-utt"] if per_utt else []), data, str(num_parts))
-    parts = [read(data / f"split{num_parts}{'utt' if per_utt else ''}" / str(n))["utt2spk"].splitlines() for n in range(1, num_parts + 1)]
-    assert [tuple(line.split()) for part in parts for line in part] == utt2spk
-    lengths = [len(part) for part in parts]
-    if per_utt:
-        assert lengths == sorted(lengths, reverse=True)
-        assert max(lengths) - min(lengths) <= 1
-    else:
-        assert min(lengths) >= 1
-        assert max(lengths) <= len(utt2spk) / num_parts + max(sizes)
-        owners = [{line.split()[1] for line in part} for part in parts]
-        assert sum(map(len, owners)) == len(sizes)
-
-
-# combine_data.py
-
-
-def other(files, names="abc", new="def"):
-    """The same files with other speakers."""
-    table = str.maketrans(names, new)
-    return {name: re.sub(r"\b[abc]\b", lambda match: match[0].translate(table), text) for name, text in files.items() if name != "text"}
-
-
-def test_combine_merges_sorts_and_names_what_it_drops(data):
-    write(data.parent / "other", {**other(FILES), "vad.scp": "d-1 v\n"})
-    done = succeed("combine_data.py", "new/all", "other", "data", cwd=data.parent)
-    assert done.stderr.splitlines() == [
-        "combine_data.py: new/all: no text, because it is not in other",
-        "combine_data.py: new/all: no vad.scp, because it is not in data",
-    ]
-    merged = data.parent / "new/all"
-    assert read(merged) == {name: FILES[name] + text for name, text in other(FILES).items()}
-    succeed("validate_data_dir.py", "--no-text", merged)
-
-
-def test_combine_replaces_the_tables_of_an_old_result_only_where_they_differ(data):
-    write(data.parent / "other", other(FILES))
-    merged = data.parent / "all"
-    write(merged, {"utt2spk": "old-1 old\n", "utt2old": "old-1 x\n", "raw.ark": "stay"})
-    for _ in range(2):
-        succeed("combine_data.py", merged, data, data.parent / "other")
-    assert set(read(merged)) == set(other(FILES)) | {"raw.ark"}
-    before = {path: path.stat().st_mtime_ns for path in merged.iterdir()}
-    edit(data / "utt2env", ("c-1 E1", "c-1 E9"))
-    succeed("combine_data.py", merged, data, data.parent / "other")
-    changed = {path.name for path in merged.iterdir() if path.stat().st_mtime_ns != before.get(path)}
-    assert "utt2env" in changed
-    assert changed <= {"utt2env", "utt2spk"}
-
-
-def test_combine_that_is_stopped_leaves_no_utt2spk(data):
-    merged = write(data.parent / "all", {"utt2spk": "old-1 old\n"})
-    edit(data / "wav.scp", ("6.wav", 2000 * "6"))  # the last file but utt2spk
-    limited = ["bash", "-c", 'ulimit -f 1; exec "$@"', "-", sys.executable, "-S", UTILS / "combine_data.py", merged, data]
-    done = subprocess.run(limited, capture_output=True, text=True)  # files above 1 kB cannot be written
-    assert (done.returncode, done.stderr) == (1, "combine_data.py: [Errno 27] File too large\n")
-    assert read(merged) == {name: text for name, text in FILES.items() if name not in ("utt2spk", "wav.scp")}
-    succeed("combine_data.py", merged, data)
-    assert read(merged) == read(data)
-
-
-@pytest.mark.parametrize(
-    "files, message",
-    [
-        (FILES, "other/cmvn.scp: got 'a', which is also in data/cmvn.scp, need"),
-        ({"utt2spk": "c-1 c\n"}, "other/utt2spk: got 'c-1', which is also in data/utt2spk, need each utterance once"),
-        ({**other(FILES), **SEGMENTS}, "data: got no file segments, which other sources have, need it in all or none"),
-    ],
-)
-def test_combine_refuses(data, files, message):
-    if files is FILES:
-        files = {**other(FILES), "cmvn.scp": "a other.ark:2\n"}
-    write(data.parent / "other", files)
-    done = run("combine_data.py", "all", "data", "other", cwd=data.parent)
-    assert done.returncode == 1
-    assert done.stderr.splitlines()[-1].startswith(f"combine_data.py: {message}")
-    assert not (data.parent / "all").exists()
-
-
-def test_combine_takes_a_speaker_and_a_recording_from_several_sources(tmp_path):
-    parts = [{**SEGMENTS, "utt2spk": f"a-{n} a\n", "segments": f"a-{n} R1 0 1\n", "spk2gender": "a m\n"} for n in (1, 2)]
-    sources = [write(tmp_path / str(n), part) for n, part in enumerate(parts)]
-    succeed("combine_data.py", tmp_path / "all", *sources)
-    assert (tmp_path / "all/spk2utt").read_text() == "a a-1 a-2\n"
-    assert (tmp_path / "all/wav.scp").read_text() == SEGMENTS["wav.scp"]
-
-
 # utt2spk_to_spk2utt.py
 
 
 def test_utt2spk_to_spk2utt_reads_a_file_or_stdin(data):
     assert succeed("utt2spk_to_spk2utt.py", data / "utt2spk").stdout == FILES["spk2utt"]
     assert succeed("utt2spk_to_spk2utt.py", input=FILES["utt2spk"]).stdout == FILES["spk2utt"]
+    assert succeed("utt2spk_to_spk2utt.py", input="b-1\tb\r\na-2 a\na-1 a").stdout == "a a-1 a-2\nb b-1\n"
+    assert fail("utt2spk_to_spk2utt.py", input="a-1 a\na-1 b\n").startswith("/dev/stdin:2: got 'a-1' a second time, need each key once")
     assert fail("utt2spk_to_spk2utt.py", input="a-1\n").startswith("/dev/stdin:1: got '' for 'a-1', need exactly one speaker")
 
 
@@ -526,3 +490,10 @@ def test_order_is_that_of_sort_under_lc_all_c(utt2spk):
     ).stdout
     inverse = b"".join(b"%s %s\n" % (words[0], utt) for words in map(bytes.split, spk2utt.splitlines()) for utt in words[1:])
     assert inverse == by_sort
+
+
+def test_a_reader_that_goes_away_is_one_line(data):
+    (data / "utt2spk").write_text("".join(f"{n} {n}\n" for n in range(50000)))
+    command = ["bash", "-c", 'set -o pipefail; "$@" | true', "-", sys.executable, "-S", UTILS / "utt2spk_to_spk2utt.py", data / "utt2spk"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (1, "utt2spk_to_spk2utt.py: [Errno 32] Broken pipe\n")

@@ -1,13 +1,15 @@
-"""Kaldi data directories as `{file name: {key: value}}`: keys of each file, reading with file:line errors, subsets, atomic writing."""
+"""Kaldi data directories as `{file name: {key: value}}`, all bytes: reading with file:line errors, subsets, repair, writing at once."""
 
 import argparse
+import gc
 import os
 import re
+import shutil
 import sys
+from itertools import count
 from math import inf
 from pathlib import Path
 
-BLANK = " \t\r\n\v\f"
 UTTERANCE_TABLE = re.compile(r"text|segments|feats\.scp|vad\.scp|utt2\w+", re.ASCII)
 SPEAKER_TABLES = ("cmvn.scp", "spk2gender", "spk2warp")  # spk2utt is always derived from utt2spk
 RECORDING_TABLES = ("wav.scp", "reco2dur", "reco2file_and_channel")  # a recording is an utterance where there is no file segments
@@ -31,52 +33,63 @@ def say(message):
 
 def run(main):
     """Exit with the status of `main()`; bad input becomes one line and status 1."""
+    gc.disable()  # tables have no cycles, but millions of entries to look through
+    sys.stdout.reconfigure(errors="surrogateescape")  # file names that are not UTF-8
     try:
-        sys.exit(main())
+        status = main()
+        sys.stdout.flush()
     except (ValueError, OSError) as error:
         say(error)
-        sys.exit(1)
+        status = 1
+    except KeyboardInterrupt:
+        status = 130
+    sys.stderr.flush()
+    os._exit(status or 0)  # a pipe that was closed has been reported; freeing the tables would take seconds
 
 
-def byte_order(key):
-    """Sort key of LC_ALL=C."""
-    return key.encode("utf-8", "surrogateescape")
+def show(word):
+    """`word` as it stands in messages."""
+    return repr(word.decode(errors="surrogateescape"))
 
 
-def fields(text, max_splits=0):
-    """Words of `text` between ASCII blanks, as C, awk and Kaldi see them."""
-    text = text.strip(BLANK)
-    return re.split(r"\s+", text, maxsplit=max_splits, flags=re.ASCII) if text else []
+def _number(low, high, whole=False):
+    """Test whether a value is one number inside the open interval."""
+
+    def valid(value):
+        try:
+            number = float(value)
+            return low < number < high and (not whole or number.is_integer())
+        except ValueError:
+            return False
+
+    return valid
 
 
-def _between(words, low, high):
-    """Whether `words` is one number inside the open interval."""
+def _is_segment(value):
+    """Whether `value` is a recording, a start and a later end."""
     try:
-        return len(words) == 1 and low < float(words[0]) < high
+        _, start, end = value.split()
+        return 0 <= float(start) < float(end) < inf
     except ValueError:
         return False
 
 
-def _is_segment(words):
-    """Whether `words` are a recording, a start and a later end."""
-    return len(words) == 3 and _between(words[1:2], -inf, inf) and _between(words[2:], float(words[1]), inf)
-
-
-_DURATION = (lambda v: _between(v, 0, inf), "a number of seconds above 0")
-_WARP = (lambda v: _between(v, 0.5, 1.5), "a number between 0.5 and 1.5")
-_FORMS = {  # file name: (test of the words after the key, what is needed there)
-    "text": (lambda v: True, ""),
-    "utt2spk": (lambda v: len(v) == 1, "exactly one speaker"),
-    "utt2label": (lambda v: v in (["genuine"], ["spoof"]), "genuine or spoof"),
+_DURATION = (_number(0, inf), "a number of seconds above 0")
+_WARP = (_number(0.5, 1.5), "a number between 0.5 and 1.5")
+_FORMS = {  # file name: (test of what follows the key, what is needed there)
+    "text": (lambda value: True, ""),
+    "utt2spk": (lambda value: len(value.split()) == 1, "exactly one speaker"),
+    "utt2label": ((b"genuine", b"spoof").__contains__, "genuine or spoof"),
     "utt2dur": _DURATION,
     "reco2dur": _DURATION,
-    "utt2num_frames": (lambda v: _between(v, 0, inf) and float(v[0]).is_integer(), "a whole number above 0"),
+    "utt2num_frames": (_number(0, inf, whole=True), "a whole number above 0"),
     "utt2warp": _WARP,
     "spk2warp": _WARP,
-    "spk2gender": (lambda v: v in (["m"], ["f"]), "m or f"),
-    "segments": (_is_segment, "'<recording> <start> <end>' with end > start, in seconds"),
-    "reco2file_and_channel": (lambda v: len(v) == 2 and v[1] in ("A", "B", "1"), "'<file> <channel>' with channel A or B"),
-    "wav.scp": (lambda v: v and not v[0].startswith("~"), "a path without ~, or a command that ends in |"),
+    "spk2gender": ((b"m", b"f").__contains__, "m or f"),
+    "segments": (_is_segment, "'<recording> <start> <end>' with end > start >= 0, in seconds"),
+    "reco2file_and_channel": (re.compile(rb"\S+\s+[AB1]").fullmatch, "'<file> <channel>' with channel A or B"),
+    "wav.scp": (re.compile(rb"[^~]").match, "a path without ~, or a command that ends in |"),
+    "frame_shift": (lambda value: not value, "nothing but a number of seconds"),
 }
 
 
@@ -92,26 +105,29 @@ def read_table(path, report=fail, form=None):
     """
     valid, need = _FORMS.get(form or os.path.basename(path), (bool, "a value after the key"))
     table = {}
-    with open(path, encoding="utf-8", errors="surrogateescape", newline="\n") as file:
+    with open(path, "rb") as file:
         for number, line in enumerate(file, 1):
-            key, value = [*fields(line, 1), "", ""][:2]
+            key, value = (*line.split(None, 1), b"", b"")[:2]  # between ASCII blanks, as C, awk and Kaldi see them
+            value = value.rstrip()
             if not key:
                 report(f"{path}:{number}: got an empty line, need a key and a value. Delete the line")
             elif key in table:
-                report(f"{path}:{number}: got {key!r} a second time, need each key once. Delete one of its lines")
-            elif not valid(fields(value)):
-                report(f"{path}:{number}: got {value[:80]!r} for {key!r}, need {need}. Correct the line")
+                report(f"{path}:{number}: got {show(key)} a second time, need each key once. Delete one of its lines")
+            elif not valid(value):
+                report(f"{path}:{number}: got {show(value[:80])} for {show(key)}, need {need}. Correct the line")
             else:
                 table[key] = value
     return table
 
 
 def kind_of(name):
-    """What the file `name` of a data directory is keyed by: utt, spk, reco, or None where it is no table of ours."""
+    """What the file `name` of a data directory is keyed by: utt, spk, reco, dir for its one value, or None where it is no table of ours."""
     if name in SPEAKER_TABLES:
         return "spk"
     if name in RECORDING_TABLES:
         return "reco"
+    if name == "frame_shift":
+        return "dir"
     return "utt" if UTTERANCE_TABLE.fullmatch(name) else None
 
 
@@ -129,8 +145,13 @@ def read_dir(directory, report=fail):
 def key_maps(data):
     """`{kind: {utterance: the key it has in tables of that kind}}`."""
     utts = {utt: utt for utt in data["utt2spk"]}
-    recordings = {utt: fields(value)[0] for utt, value in data["segments"].items()} if "segments" in data else utts
-    return {"utt": utts, "spk": data["utt2spk"], "reco": recordings}
+    recordings = {utt: value.split(None, 1)[0] for utt, value in data["segments"].items()} if "segments" in data else utts
+    return {
+        "utt": utts,
+        "spk": data["utt2spk"],
+        "reco": recordings,
+        "dir": dict.fromkeys(utts, next(iter(data.get("frame_shift", ())), b"")),
+    }
 
 
 def subset(data, maps, utts):
@@ -139,46 +160,76 @@ def subset(data, maps, utts):
     return {name: {key: table[key] for key in keys[kind_of(name)] if key in table} for name, table in data.items()}
 
 
+def fix(directory, data):
+    """The tables restricted to the utterances that all of them but vad.scp have; `directory` is for messages."""
+    utts = sorted(data["utt2spk"])
+    maps, kept = key_maps(data), set(utts)
+    for name, table in data.items():
+        lost = [utt for utt in utts if maps[kind_of(name)].get(utt) not in table]
+        if lost and name not in ("vad.scp", "frame_shift"):
+            words = b" ".join(lost).decode(errors="surrogateescape")
+            say(f"{directory}/{name}: lacks {len(lost)} utterances: {words}")
+            kept.difference_update(lost)
+    if not kept:
+        raise ValueError(f"{directory}: got no utterance that is in all files, need at least one. Compare the keys; nothing was changed")
+    speakers = [data["utt2spk"][utt] for utt in utts if utt in kept]
+    if speakers != sorted(speakers):
+        raise ValueError(
+            f"{directory}/utt2spk: got utterances that sort differently from their speakers, need one order for both."
+            " Make the speaker and '-' the beginning of every utterance name; nothing was changed"
+        )
+    say(f"{directory}: kept " + (f"{len(kept)} utterances out of {len(utts)}" if len(kept) < len(utts) else f"all {len(utts)} utterances"))
+    return subset(data, maps, [utt for utt in utts if utt in kept])
+
+
 def spk2utt(utt2spk):
     """The inverse of `utt2spk`."""
     table = {}
-    for utt in sorted(utt2spk, key=byte_order):
+    for utt in sorted(utt2spk):
         table.setdefault(utt2spk[utt], []).append(utt)
-    return {speaker: " ".join(utts) for speaker, utts in table.items()}
+    return {speaker: b" ".join(utts) for speaker, utts in table.items()}
 
 
 def render(table):
-    """Bytes of a table, in byte order."""
-    return b"".join(byte_order(f"{key} {table[key]}".rstrip(BLANK) + "\n") for key in sorted(table, key=byte_order))
+    """Bytes of a table, in byte order (LC_ALL=C)."""
+    return b"".join([(key + b" " + table[key]).rstrip() + b"\n" for key in sorted(table)])
 
 
-def changes(directory, data):
-    """`{file name: its new bytes, None = to be removed}`: what keeps `directory` from holding exactly `data`; utt2spk comes last."""
-    old = {path.name: path for path in Path(directory).glob("*") if path.name == "spk2utt" or kind_of(path.name)}
-    new = {name: render(table) for name, table in {**data, "spk2utt": spk2utt(data["utt2spk"])}.items()}
-    changed = {name: new.get(name) for name in old.keys() | new.keys() if name not in old or old[name].read_bytes() != new.get(name)}
-    return dict(sorted(changed.items(), key=lambda item: (item[0] == "utt2spk", item[0])))
+def need_another(dest, sources):
+    """Refuse a destination that is one of the sources."""
+    if dest.resolve() in [source.resolve() for source in sources]:
+        raise ValueError(f"{dest}: got the destination among the sources, need another directory. Name a new one")
 
 
-def write_dir(directory, data):
-    """Make `directory` hold exactly the tables `data` and spk2utt; files of other kinds, and tables that are right already, stay."""
+def write_dir(directory, data, back_up=True):
+    """Make `directory` hold exactly the tables `data` and spk2utt; files of other kinds, and tables that are right already, stay.
+
+    All new files are whole before the first old one goes, utt2spk last. Old files stay in the first free one of .backup, .backup2, ...
+    """
     directory = Path(directory)
     directory.mkdir(parents=True, exist_ok=True)
-    for name, content in changes(directory, data).items():
-        if content is None:
-            (directory / name).unlink()
-        else:
-            write_file(directory / name, content)
-
-
-def write_file(path, content):
-    """Replace a file as a whole or not at all."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    old = {path.name: path for path in directory.iterdir() if path.name == "spk2utt" or kind_of(path.name)}
+    new = {name: render(table) for name, table in {**data, "spk2utt": spk2utt(data["utt2spk"])}.items()}
+    changed = sorted(name for name in old.keys() | new.keys() if name not in old or old[name].read_bytes() != new.get(name))
+    changed.sort(key=lambda name: name == "utt2spk")
+    if back_up and not old.keys().isdisjoint(changed):
+        backup = next(path for n in count(1) if not (path := directory / f".backup{n if n > 1 else ''}").exists())
+        backup.mkdir()
+        for name in old.keys() & changed:
+            shutil.copy2(old[name], backup / name)
+        say(f"{directory}: old files are kept in {backup}")
+    temporary = {name: directory / f".{name}.{os.getpid()}" for name in changed if name in new}
     try:
-        with open(temporary, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
+        for name, path in temporary.items():
+            with open(path, "wb") as file:
+                file.write(new[name])
+                file.flush()
+                os.fsync(file.fileno())
+        for name in changed:
+            if name in new:
+                os.replace(temporary[name], directory / name)
+            else:
+                old[name].unlink(missing_ok=True)
     finally:
-        temporary.unlink(missing_ok=True)
+        for path in temporary.values():
+            path.unlink(missing_ok=True)

@@ -7,18 +7,21 @@ by utterance, their sizes differ by at most one. The parts are brought up to dat
 example: utils/split_data.py --per-utt data/train 4
 """
 
+from bisect import bisect_left
 from itertools import accumulate, pairwise
 from pathlib import Path
 
-from data_dir import Parser, byte_order, key_maps, read_dir, run, spk2utt, subset, write_dir
+from data_dir import Parser, key_maps, read_dir, run, spk2utt, subset, write_dir
 
 
 def cut_speakers(sizes, num_parts):
     """Numbers of utterances before each part and in all: whole speakers, each cut as near as can be to an equal share."""
     ends, cuts = list(accumulate(sizes, initial=0)), [0]
     for part in range(1, num_parts):
-        allowed = range(cuts[-1] + 1, len(sizes) - num_parts + part + 1)  # every part gets a speaker
-        cuts.append(min(allowed, key=lambda cut: abs(ends[cut] * num_parts - ends[-1] * part)))
+        share = ends[-1] * part / num_parts
+        cut = bisect_left(ends, share)
+        cut -= cut > 0 and share - ends[cut - 1] <= ends[cut] - share
+        cuts.append(min(max(cut, cuts[-1] + 1), len(sizes) - num_parts + part))  # every part gets a speaker
     return [ends[cut] for cut in cuts] + [ends[-1]]
 
 
@@ -32,11 +35,11 @@ def main():
 
     data = read_dir(args.data_dir)
     if args.per_utt:
-        utts = sorted(data["utt2spk"], key=byte_order)
+        utts = sorted(data["utt2spk"])
         most, remedy = len(utts), "one utterance or more in each. Use fewer jobs"
     else:
         speakers = spk2utt(data["utt2spk"])
-        groups = [speakers[speaker].split(" ") for speaker in sorted(speakers, key=byte_order)]
+        groups = [speakers[speaker].split() for speaker in sorted(speakers)]
         utts = [utt for group in groups for utt in group]
         most, remedy = len(groups), "one speaker or more in each. Use fewer jobs or --per-utt"
     if not 1 <= args.num_parts <= most:
@@ -49,7 +52,7 @@ def main():
     maps = key_maps(data)
     root = args.data_dir / f"split{args.num_parts}{'utt' if args.per_utt else ''}"
     for part, (start, end) in enumerate(pairwise(cuts), 1):
-        write_dir(root / str(part), subset(data, maps, utts[start:end]))
+        write_dir(root / str(part), subset(data, maps, utts[start:end]), back_up=False)
 
 
 run(main)
