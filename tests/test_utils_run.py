@@ -1,3 +1,4 @@
+import importlib.util
 import os
 import re
 import signal
@@ -60,7 +61,11 @@ def test_a_rerun_truncates_the_log_and_a_last_line_without_newline_is_ended(tmp_
 def test_failure_of_one_job(tmp_path):
     done = run(tmp_path, "JOB=4", "log/x.JOB.log", "echo", "reason", ";", "exit", "7")
     assert done.returncode == 1
-    assert done.stderr.splitlines()[:2] == ["run.py: job failed, log is in log/x.4.log", "run.py: last lines of log/x.4.log:"]
+    assert done.stderr.splitlines()[:3] == [
+        "run.py: job failed, log is in log/x.4.log",
+        "run.py: failed jobs: 4 (status 7)",
+        "run.py: last lines of log/x.4.log:",
+    ]
     assert "  reason\n" in done.stderr
     assert read_log(tmp_path / "log/x.4.log")["status"] == "code 7"
 
@@ -76,7 +81,7 @@ def test_failures_of_an_array_are_numbered_and_the_first_log_shown_while_the_oth
     lines = done.stderr.splitlines()
     assert lines[:3] == [
         "run.py: 2 / 11 failed, log is in log/y.*.log",
-        "run.py: failed jobs: 2 10",
+        "run.py: failed jobs: 2 (status 1), 10 (status 1)",
         "run.py: last lines of log/y.2.log:",
     ]
     assert len(lines) == 13
@@ -86,9 +91,26 @@ def test_failures_of_an_array_are_numbered_and_the_first_log_shown_while_the_oth
     ]
 
 
-def test_job_killed_by_a_signal(tmp_path):
-    assert run(tmp_path, "x.log", "kill", "-9", "$$").returncode == 1
-    assert read_log(tmp_path / "x.log")["status"] == "code 0; signal 9"
+@pytest.mark.parametrize(
+    "command, status, cause",
+    [
+        ("kill -9 $$", "code 0; signal 9", "signal 9, out of memory?"),
+        ("(kill -9 $BASHPID; :) | cat", "code 137", "signal 9, out of memory?"),
+        ("kill -15 $$", "code 0; signal 15", "signal 15"),
+        ("echo MemoryError ; exit 3", "code 3", "status 3, out of memory?"),
+        ("exit 255", "code 255", "status 255"),
+    ],
+)
+def test_causes(tmp_path, command, status, cause):
+    done = run(tmp_path, "x.log", *command.split(" "))
+    assert done.returncode == 1
+    assert f"run.py: failed jobs: 1 ({cause})\n" in done.stderr
+    assert read_log(tmp_path / "x.log")["status"] == status
+
+
+def test_very_many_failures_are_not_all_listed(tmp_path):
+    stderr = run(tmp_path, "JOB=1:102", "log/x.JOB.log", "false").stderr
+    assert re.search(r"failed jobs: 1 \(status 1\), .*100 \(status 1\), and 2 more\n", stderr)
 
 
 def test_failure_anywhere_in_a_pipeline_counts(tmp_path):
@@ -178,6 +200,35 @@ def test_number_of_jobs_at_a_time(tmp_path, options, expected):
     assert max(int(read_log(tmp_path / f"log/{n}")["output"]) for n in range(1, 5)) == expected
 
 
+def test_memory_of_the_control_group_limits_the_jobs(monkeypatch):
+    sys.path.insert(0, str(UTILS))
+    spec = importlib.util.spec_from_file_location("utils_run", UTILS / "run.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    sys.path.remove(str(UTILS))
+    texts = {
+        "/proc/meminfo": "MemTotal: 8000000 kB\nMemAvailable:    5000000 kB\n",
+        "/proc/self/cgroup": "0::/a/b\n",
+        "/sys/fs/cgroup/a/b/memory.max": "max\n",
+        "/sys/fs/cgroup/a/memory.max": "3000000\n",
+    }
+
+    def read_text(path):
+        if str(path).replace("//", "/") not in texts:
+            raise FileNotFoundError(path)
+        return texts[str(path).replace("//", "/")]
+
+    monkeypatch.setattr(module.Path, "read_text", read_text)
+    monkeypatch.setattr(module.os, "sysconf", lambda name: 2**20)
+    monkeypatch.setattr(module.os, "sched_getaffinity", lambda pid: range(100))
+    assert module.max_jobs_run({"mem": "1000k"}) == 2
+    del texts["/sys/fs/cgroup/a/memory.max"]
+    assert module.max_jobs_run({"mem": "1000k"}) == 100
+    assert module.max_jobs_run({"mem": "1G", "num_threads": "10"}) == 4
+    del texts["/proc/meminfo"]
+    assert module.free_bytes() == 2**40
+
+
 def test_jobs_have_no_stdin_and_run_in_the_current_directory(tmp_path):
     done = subprocess.run([*RUN, "x.log", "cat;", "pwd"], cwd=tmp_path, input="not for the job", capture_output=True, text=True)
     assert done.returncode == 0
@@ -262,6 +313,23 @@ def test_signals_kill_jobs_and_grandchildren(tmp_path):
     before = [ticks(directory) for directory, _ in launches.values()]
     time.sleep(0.2)
     assert [ticks(directory) for directory, _ in launches.values()] == before
+
+
+def test_a_sigkill_of_the_launchers_group_kills_the_jobs(tmp_path):
+    (tmp_path / "job.sh").write_text(TICKING)
+    words = ["JOB=1:3", "--max-jobs-run", "2", "log/x.JOB.log", "[", "JOB", "=", "1", "]", "||", "bash", "job.sh", "JOB"]
+    process = subprocess.Popen([*RUN, *words], cwd=tmp_path, start_new_session=True)
+    wait_for(lambda: len(ticks(tmp_path)) == 4)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+
+    def still():
+        before = ticks(tmp_path)
+        time.sleep(0.2)
+        return ticks(tmp_path) == before
+
+    wait_for(still)
+    assert sorted(path.name for path in (tmp_path / "log").glob("*.done")) == ["x.1.log.done"]
 
 
 def start(directory, script, wrapper=()):
