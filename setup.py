@@ -19,7 +19,6 @@ setup(
     install_requires=[
         "numpy>=1.26",
         "scipy>=1.11",
-        "kaldiio>=2.18",
         "soundfile>=0.12",
         "joblib>=1.3",
         "numba>=0.59",
@@ -28,7 +27,15 @@ setup(
         "matplotlib>=3.7",
     ],
     extras_require={
-        "test": ["pytest>=8", "pytest-xdist>=3.5", "hypothesis>=6.100", "kaldi-native-io>=1.22", "scikit-learn>=1.4", "ruff>=0.6"],
+        "test": [
+            "pytest>=8",
+            "pytest-xdist>=3.5",
+            "hypothesis>=6.100",
+            "kaldi-native-io>=1.22",
+            "kaldiio>=2.18",
+            "scikit-learn>=1.4",
+            "ruff>=0.6",
+        ],
     },
     entry_points={
         "console_scripts": [f"sd-{name.replace('_', '-')} = sdtools.bin.{name}:main" for name in COMMANDS],

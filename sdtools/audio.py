@@ -8,7 +8,7 @@ import numpy as np
 import soundfile
 
 from sdtools.streams import TableError, open_input, open_output
-from sdtools.tables import TableReader, parse_rspecifier
+from sdtools.tables import TableReader
 
 BLOCK_FRAMES = 1 << 16
 STREAM_BYTES = 0x7FFFF000  # from here on, the length in a WAV header only says that it came through a pipe
@@ -20,7 +20,7 @@ def load_audio(path_or_command, *, sample_rate_hz=None, channel=None, allow_pipe
     Parameters
     ----------
     path_or_command : str or path
-        A file in any format that libsndfile reads, or a command ending in ``|`` that writes one.
+        A file in any format that libsndfile reads, a command ending in ``|`` that writes one, or ``archive:byte``, a RIFF wave there.
     sample_rate_hz : int, optional
         The rate that is needed; another one is refused.
     channel : int, optional
@@ -45,11 +45,17 @@ def load_audio(path_or_command, *, sample_rate_hz=None, channel=None, allow_pipe
     -----
     That a file was cut short shows in WAV, AIFF, AU, RF64, FLAC and MP3; NIST, W64 and Ogg files do not tell.
     """
-    who = str(path_or_command)
-    with open_input(who, allow_pipes) as source:  # soundfile would not say why a file cannot be opened
-        if source.position:
-            raise TableError(f"{who}: sound: got a byte of an archive, need a sound file. Write the sounds to files of their own")
-        file = source.name if source.process is None else BytesIO(source.file.read())
+    with open_input(str(path_or_command), allow_pipes) as source:
+        return _read_sound(source, sample_rate_hz, channel)
+
+
+def _read_sound(source, sample_rate_hz, channel):
+    """Samples of one channel, and their rate, of the whole input, or of the RIFF wave at its position in an archive."""
+    who = source.where if source.position else source.name
+    if source.position:
+        file = BytesIO(_read_riff(source))
+    else:
+        file = source.name if source.size is not None else BytesIO(source.read_all())
     try:
         with soundfile.SoundFile(file) as sound:
             rate_hz, num_channels, num_frames, log = sound.samplerate, sound.channels, sound.frames, sound.extra_info
@@ -77,12 +83,21 @@ def load_audio(path_or_command, *, sample_rate_hz=None, channel=None, allow_pipe
     return samples, rate_hz
 
 
+def _read_riff(source):
+    """Bytes of one RIFF wave: no more than its header says, what follows belongs to another entry."""
+    head = source.peek(8, 8)
+    orders = {b"RIFF": "little", b"RIFX": "big"}
+    if head[:4] not in orders or len(head) < 8:
+        raise TableError(f"{source.where}: sound: got {head!r}, need a RIFF wave, which alone an archive can hold. Use a file of its own")
+    num_bytes = int.from_bytes(head[4:], orders[head[:4]])
+    if not 0 < num_bytes < STREAM_BYTES:
+        raise TableError(f"{source.where}: sound: got a header without a length, need one; it came through a pipe. Use a file of its own")
+    return source.read(8 + num_bytes)
+
+
 def open_audio(wav_rspecifier, *, sample_rate_hz=None, channel=None, allow_pipes=False):
     """Return a TableReader whose entries load ``(samples, rate_hz)``; the options are those of ``load_audio``."""
-    if parse_rspecifier(wav_rspecifier)[0] != "scp":
-        raise TableError(f"{wav_rspecifier!r}: sounds: got an archive, need scp:wav.scp. List the sound files in a wav.scp")
-    load = partial(load_audio, sample_rate_hz=sample_rate_hz, channel=channel, allow_pipes=allow_pipes)
-    return TableReader(wav_rspecifier, load=load)
+    return TableReader(wav_rspecifier, allow_pipes=allow_pipes, read=partial(_read_sound, sample_rate_hz=sample_rate_hz, channel=channel))
 
 
 def write_audio(path, samples, rate_hz):

@@ -3,11 +3,11 @@
 import re
 import struct
 import warnings
-from io import BytesIO
 
 import numpy as np
 
-from sdtools.streams import TableError
+from sdtools.compression import compress, expand, layout
+from sdtools.streams import U1, TableError
 
 KINDS = {
     "matrix": "a matrix",
@@ -19,15 +19,16 @@ KINDS = {
     "tokens": "words",
 }
 NUM_DIMS = {"matrix": 2, "vector": 1, "int_vector": 1}
-STORED = {  # tag: kind, header down to the sizes, type of the data
-    b"FM ": ("matrix", struct.Struct("<xixi"), np.dtype("<f4")),
-    b"DM ": ("matrix", struct.Struct("<xixi"), np.dtype("<f8")),
-    b"FV ": ("vector", struct.Struct("<xi"), np.dtype("<f4")),
-    b"DV ": ("vector", struct.Struct("<xi"), np.dtype("<f8")),
-    b"CM ": ("matrix", struct.Struct("<ffii"), None),
-    b"CM2": ("matrix", struct.Struct("<xffii"), None),
-    b"CM3": ("matrix", struct.Struct("<xffii"), None),
+STORED = {  # mark and tag: kind, header behind them, type of the data
+    b"\0BFM ": ("matrix", struct.Struct("<bibi"), np.dtype("<f4")),
+    b"\0BDM ": ("matrix", struct.Struct("<bibi"), np.dtype("<f8")),
+    b"\0BFV ": ("vector", struct.Struct("<bi"), np.dtype("<f4")),
+    b"\0BDV ": ("vector", struct.Struct("<bi"), np.dtype("<f8")),
+    b"\0BCM ": ("matrix", struct.Struct("<ffii"), None),
+    b"\0BCM2": ("matrix", struct.Struct("<cffii"), None),
+    b"\0BCM3": ("matrix", struct.Struct("<cffii"), None),
 }
+TAG_BYTES, HEAD_BYTES = 5, 22
 INT_ITEM = np.dtype([("width", "i1"), ("value", "<i4")])
 MAX_OVERHANG = 3  # rows past the end, from which Kaldi refuses a range instead of clipping it
 
@@ -37,55 +38,64 @@ def is_word(text):
     return text.isprintable() and " " not in text and text != ""
 
 
-def _wrong_object(source, kind, head):
+def _wrong_object(where, kind, head):
     """Error that names what lies there and what was asked for."""
-    found = KINDS[STORED[head[:3]][0]] if head[:3] in STORED else f"{head[:20]!r}"
+    stored = STORED.get(b"\0B" + head[:3])
+    found = KINDS[stored[0]] if stored else f"{head[:20]!r}"
     if head[:3] == b"PKL":
         found = "a pickled Python object, which can run any program when it is opened"
-    return TableError(f"{source.where}: object: got {found}, need {KINDS[kind]}. Name another table, or read this one as what it is")
+    return TableError(f"{where}: object: got {found}, need {KINDS[kind]}. Name another table, or read this one as what it is")
 
 
-def _read_binary_floats(source, kind):
-    """Matrix or vector of floats after its binary mark."""
-    tag = source.read(3)
-    stored_kind, header, dtype = STORED.get(tag, (None, None, None))
+def _read_binary_floats(source, kind, head):
+    """Matrix or vector of floats that begins with the bytes of head."""
+    stored_kind, header, dtype = STORED.get(head[:TAG_BYTES], (None, None, None))
     if stored_kind != kind:
-        raise _wrong_object(source, kind, tag)
-    head = source.read(header.size)
-    shape = header.unpack(head)[-NUM_DIMS[kind] :]
-    is_marked = not head[::5].strip(b"\4") if dtype else (tag + head)[-17:-16] == b" "
-    if not is_marked or min(shape) < 0 or (0 in shape and any(shape)):
+        raise _wrong_object(source.where, kind, head[2:])
+    head_bytes = TAG_BYTES + header.size
+    if len(head) < head_bytes:
+        source.fail_short(len(head), head_bytes)
+    fields = header.unpack_from(head, TAG_BYTES)
+    if dtype is None:
+        *blank, start, extent, rows, cols = fields
+        shape, is_marked = (rows, cols), blank in ([], [b" "])
+    else:
+        shape, is_marked = fields[1::2], fields[::2] in ((4,), (4, 4))
+    if not is_marked or (min(shape) <= 0 and any(shape)):
         raise TableError(f"{source.where}: size of a {kind}: got {shape}, need 4-byte counts, all positive or all 0; the file is damaged")
-    if dtype:
-        return source.read_array(dtype, shape)
-    rows, cols = shape
-    if not rows:
-        if any(source.read(4)):  # Kaldi ends an empty compressed matrix with four zero bytes
-            source.fail_short("other", "4 zero bytes")
+    source.position += head_bytes
+    return source.read_array(dtype, shape) if dtype else _read_codes(source, head[2:TAG_BYTES], start, extent, shape)
+
+
+def _read_codes(source, tag, start, extent, shape):
+    """Matrix behind the header of a compressed one."""
+    if not any(shape):
+        if tail := source.read(4).strip(b"\0"):  # Kaldi ends an empty compressed matrix with four zero bytes
+            raise TableError(f"{source.where}: empty compressed matrix: got {tail} behind it, need 4 zero bytes. Write it again")
         return np.empty(shape, np.float32)
-    from kaldiio.matio import read_matrix_or_vector  # the codec; it only sees bytes whose number was checked
-
-    body = source.read_array(np.dtype("u1"), ({b"CM ": (rows + 8) * cols, b"CM2": 2 * rows * cols, b"CM3": rows * cols}[tag],))
+    codes = [source.read_array(*part) for part in layout(tag, *shape)]
     with np.errstate(all="ignore"):
-        array = read_matrix_or_vector(BytesIO(b"\0B" + tag + head + body.tobytes()))
-    if not np.isfinite(array).all():
+        matrix = expand(start, extent, codes)
+    if not np.isfinite(matrix).all():
         raise TableError(f"{source.where}: compressed matrix: got infinite values, need finite ones; the file is damaged. Write it again")
-    return np.ascontiguousarray(array, np.float32)
+    return matrix
 
 
-def _read_text_floats(source, kind, first):
+def _read_text_floats(source, kind, head):
     """Matrix or vector of floats in Kaldi's text layout, as float32."""
-    lines = [first + source.file.readline()]
-    if not lines[0].lstrip().startswith(b"["):
-        raise _wrong_object(source, kind, lines[0])
+    if head.strip() and not head.lstrip().startswith(b"["):
+        raise _wrong_object(source.where, kind, head)
+    where, lines = source.where, [source.read_line()]
     while b"]" not in lines[-1]:
-        lines.append(source.file.readline())
+        lines.append(source.read_line())
         if not lines[-1]:
             source.fail_short(sum(map(len, lines)), "a ] at their end")
-    text = b"".join(lines)
-    body, _, rest = text.lstrip()[1:].partition(b"]")
+    blank, _, text = b"".join(lines).partition(b"[")
+    if blank.strip():
+        raise _wrong_object(where, kind, blank)
+    body, _, rest = text.partition(b"]")
     if kind == "vector" and re.search(rb"[\n;]", body):
-        raise _wrong_object(source, kind, b"FM ")
+        raise _wrong_object(where, kind, b"FM ")
     rows = [row.split() for row in re.split(rb"[\n;]", body) if row.strip()]
     try:
         if rest.strip() or b"_" in body:
@@ -93,28 +103,29 @@ def _read_text_floats(source, kind, first):
         with np.errstate(over="raise"):
             array = np.array([[float(x) for x in row] for row in rows]).astype(np.float32)
     except (ValueError, FloatingPointError):
-        raise TableError(f"{source.where}: text {kind}: got {body[:40]!r}, need equally many numbers a row. Correct the text") from None
-    source.position += len(text) - len(first)
+        raise TableError(f"{where}: text {kind}: got {body[:40]!r}, need equally many numbers a row. Correct the text") from None
     return array.ravel() if kind == "vector" else array if rows else array.reshape(0, 0)
 
 
 def _read_binary_numbers(source, kind):
-    """Int, float or int vector after its binary mark."""
-    width = source.read(1)
+    """Int, float or int vector with its binary mark."""
+    width = source.read(3)[2:]
     if width == b"\4" or (width == b"\x08" and kind == "float"):
         code = {b"\4": "<f", b"\x08": "<d"}[width] if kind == "float" else "<i"
         (number,) = struct.unpack(code, source.read(width[0]))
         if kind != "int_vector":
             return number
-        items = source.read_array(INT_ITEM, (max(number, 0),))
+        items = source.read_array(U1, (max(number, 0), INT_ITEM.itemsize)).view(INT_ITEM).ravel()
         if number >= 0 and (items["width"] == 4).all():
             return np.ascontiguousarray(items["value"])
-    raise _wrong_object(source, kind, width + source.file.peek(2)[:2])
+    raise _wrong_object(source.where, kind, width + source.peek(2, 2))
 
 
-def _read_text_line(source, kind, first):
+def _read_text_line(source, kind):
     """Int, float, int vector, token or tokens: the rest of the line."""
-    line = first if first == b"\n" else first + source.read_line()
+    where, line = source.where, source.read_line()
+    if not line.endswith(b"\n"):
+        source.fail_short(len(line), "a newline after them")
     try:
         if kind in ("token", "tokens"):
             words = [word.decode() for word in line.split()]
@@ -129,18 +140,18 @@ def _read_text_line(source, kind, first):
                 return number
     except (ValueError, OverflowError):
         pass
-    raise _wrong_object(source, kind, line)
+    raise _wrong_object(where, kind, line)
 
 
 def read_object(source, kind):
     r"""Return the object at an Input's position: binary after ``\0B``, else text."""
-    first = source.read(1)
-    is_float = kind in ("matrix", "vector")
-    if first != b"\0":
-        return (_read_text_floats if is_float else _read_text_line)(source, kind, first)
-    if source.read(1) != b"B" or kind in ("token", "tokens"):
-        raise _wrong_object(source, kind, first)
-    return (_read_binary_floats if is_float else _read_binary_numbers)(source, kind)
+    head = source.peek(HEAD_BYTES, HEAD_BYTES)
+    is_binary = head[:2] == b"\0B"
+    if kind in ("matrix", "vector"):
+        return (_read_binary_floats if is_binary else _read_text_floats)(source, kind, head)
+    if head[:1] == b"\0" and (kind in ("token", "tokens") or not is_binary):
+        raise _wrong_object(source.where, kind, head)
+    return (_read_binary_numbers if is_binary else _read_text_line)(source, kind)
 
 
 def apply_range(value, bounds, where):
@@ -160,8 +171,11 @@ def apply_range(value, bounds, where):
     return value
 
 
-def encode(value, kind, text):
-    """Bytes of a value as Kaldi writes it behind the key; ValueError or its like where the value is of another kind."""
+def encode(value, kind, text, compression_method=0):
+    """Bytes of a value as Kaldi writes it behind the key; ValueError or its like where the value is of another kind.
+
+    Matrices and vectors of float64 stay so; compressed ones (``compression_method`` 1 to 7, Kaldi's) and all others are float32.
+    """
     if kind in ("token", "tokens"):
         words = [value] if kind == "token" else list(value)
         if isinstance(value, str) != (kind == "token") or not all(map(is_word, words)):
@@ -173,15 +187,27 @@ def encode(value, kind, text):
     if is_int and array.size and not -(2**31) <= array.min() <= array.max() < 2**31:
         raise ValueError
     with np.errstate(over="raise"):
-        array = array.astype("<i4" if is_int else "<f4", copy=False)
+        if is_int:
+            array = array.astype("<i4", copy=False)
+        elif array.ndim == 0 or array.dtype != np.float64 or compression_method:
+            array = array.astype("<f4", copy=False)
+        if compression_method and array.size:
+            if not np.isfinite(array).all():
+                raise TableError("finite values, which alone can be compressed. Look at the features")
+            tag, start, extent, codes = compress(array, compression_method)
+            if not text:
+                head = b"\0B" + tag.rstrip() + b" " + struct.pack("<ffii", start, extent, *array.shape)
+                return head + b"".join(part.tobytes() for part in codes)
+            array = expand(start, extent, codes)
     if text:
         rows = ["".join(map(("{} " if is_int else "{:.7g} ").format, row)) for row in np.atleast_2d(array).tolist() if row]
         if kind == "matrix":
             return (" [" + ("".join("\n  " + row for row in rows) or " ") + "]\n").encode()
         return ((" [ {}]\n" if kind == "vector" else "{}\n").format("".join(rows))).encode()
     if kind in ("matrix", "vector"):
+        tag = b"\0B" + (b"F" if array.dtype == np.float32 else b"D") + kind[:1].upper().encode() + b" "
         sizes = array.shape if array.size else (0,) * array.ndim
-        return b"\0BF" + kind[:1].upper().encode() + b" " + b"".join(b"\4" + struct.pack("<i", n) for n in sizes) + array.tobytes()
+        return tag + b"".join(b"\4" + struct.pack("<i", n) for n in sizes) + array.tobytes()
     if kind == "int_vector":
         items = np.full(array.shape, 4, INT_ITEM)
         items["value"] = array

@@ -2,19 +2,27 @@
 
 import math
 import os
+import re
 import secrets
 import stat
 import subprocess
 import sys
 from contextlib import contextmanager, suppress
+from functools import cache
 
 import numpy as np
 
-BUFFER_BYTES = 512  # room for a key and a header; the data go straight to their array
+HOST = os.uname().nodename
+AHEAD_BYTES = 512  # read with every array: room for the next key and header, so that an object costs one system call
+BUFFER_BYTES = 1 << 16  # for text and streams
+U1 = np.dtype("u1")
 
 
 class TableError(ValueError):
     """A table, or a file that belongs to one, that cannot be read or written as asked: one line with the file, and line or byte."""
+
+    def __init__(self, message):
+        super().__init__("".join(char if char.isprintable() else ascii(char)[1:-1] for char in message))  # a name can hold anything
 
 
 class Input:
@@ -24,21 +32,26 @@ class Input:
         self.name, offset = rxfilename, 0
         self.position, self.size, self.process = 0, None, None  # the size is known of regular files only
         if rxfilename in ("", "-"):
-            self.name, self.file = "standard input", sys.stdin.buffer
+            self.name, self.file = "standard input", open(0, "rb", 0, closefd=False)  # noqa: SIM115 - closed by close()
         elif rxfilename.endswith("|"):
             if not allow_pipes:
                 raise TableError(f"{rxfilename}: got a command, need a file. Say --allow-pipes=true if you trust the script file")
-            self.process = subprocess.Popen(["/bin/sh", "-c", rxfilename[:-1]], stdout=subprocess.PIPE)
+            self.process = subprocess.Popen(["/bin/sh", "-c", rxfilename[:-1]], stdout=subprocess.PIPE, bufsize=0)
             self.file = self.process.stdout
         else:
             self.name, offset = split_offset(rxfilename)
             try:
-                self.file = open(self.name, "rb", BUFFER_BYTES)  # noqa: SIM115 - closed by close()
+                self.file = open(self.name, "rb", 0)  # noqa: SIM115 - closed by close()
             except (OSError, ValueError) as e:
                 raise TableError(f"{self.name}: got '{getattr(e, 'strerror', e)}', need a readable file. Check the path") from None
             status = os.fstat(self.file.fileno())
             if stat.S_ISREG(status.st_mode):
                 self.size = status.st_size
+        self._descriptor = self.file.fileno()
+        self._bytes = bytearray(BUFFER_BYTES)
+        self._buffer = memoryview(self._bytes)
+        self._ahead = self._buffer[:AHEAD_BYTES]
+        self._base = self._stop = 0  # place of the buffer's first byte, number of its bytes; the position is always among them or behind
         try:
             self.seek(offset)
         except TableError:
@@ -56,64 +69,125 @@ class Input:
             return
         if offset >= (self.size or 0):
             raise TableError(f"{self.name}: offset: got {offset}, need less than {self.size or 0}; it belongs to another archive")
-        if 0 < offset - self.position < BUFFER_BYTES:
-            self.file.read(offset - self.position)  # over the next key, for less than the price of a seek
-        else:
-            self.file.seek(offset)
+        if not 0 <= offset - self._base <= self._stop:
+            self._base, self._stop = offset, 0
         self.position = offset
 
     def fail_short(self, got, need):
-        """Raise the error for data that end too early."""
+        """Raise the error for data that end too early, which a failed command explains."""
+        if self.process is not None:
+            _check_status(self.name, self.process)
         raise TableError(f"{self.where}: data: got {got} bytes, need {need}; the file is cut short or damaged. Write it again")
+
+    def _fail_system(self, e):
+        """Raise the error for a read that the system refuses."""
+        raise TableError(f"{self.where}: read: got '{e.strerror}', need a readable file. Check the disk") from None
+
+    def _fill(self, size=AHEAD_BYTES):
+        """Read on behind what is left in the buffer; return the number of new bytes, 0 at the end."""
+        rest = self._bytes[self.position - self._base : self._stop]
+        self._buffer[: len(rest)] = rest
+        self._base, self._stop = self.position, len(rest)
+        views = (self._buffer[len(rest) : size],)
+        try:
+            if self.size is None:
+                num_read = os.readv(self._descriptor, views)
+            else:
+                num_read = os.preadv(self._descriptor, views, self._base + len(rest))
+        except OSError as e:
+            self._fail_system(e)
+        self._stop += num_read
+        return num_read
+
+    def peek(self, least=1, most=1):
+        """Return the next bytes at hand without taking them; fewer than the least only at the end."""
+        while self._base + self._stop - self.position < least and self._fill():
+            pass
+        start = self.position - self._base
+        stop = start + most
+        return self._buffer[start : stop if stop < self._stop else self._stop].tobytes()
 
     def read(self, num_bytes):
         """Return exactly so many bytes."""
-        data = self.file.read(num_bytes)
-        if len(data) < num_bytes:
-            self.fail_short(len(data), num_bytes)
+        start = self.position - self._base
+        stop = start + num_bytes
+        if stop > self._stop:
+            return self.read_array(U1, (num_bytes,)).tobytes()
         self.position += num_bytes
-        return data
+        return self._buffer[start:stop].tobytes()
 
     def read_array(self, dtype, shape):
         """Return a new array; more than the file holds is refused before memory is taken."""
         num_bytes = dtype.itemsize * math.prod(shape)
-        if self.size is None:  # memory grows with what really comes
-            data = bytearray()
-            while len(data) < num_bytes and (piece := self.file.read(min(num_bytes - len(data), 1 << 24))):
-                data += piece
-            num_read = len(data)
-        elif (num_read := self.size - self.position) >= num_bytes:
-            data = np.empty(shape, dtype)
-            num_read = self.file.readinto(data)
-        if num_read < num_bytes:
-            self.fail_short(num_read, num_bytes)
-        self.position += num_bytes
-        return data if self.size is not None else np.frombuffer(data, dtype).reshape(shape)
+        if self.size is None or not num_bytes:
+            return self._read_stream(num_bytes).view(dtype).reshape(shape)
+        position = self.position
+        if self.size - position < num_bytes:
+            self.fail_short(self.size - position, num_bytes)
+        array = np.empty(shape, dtype)
+        try:
+            num_read = os.preadv(self._descriptor, (array, self._ahead), position)
+            while num_read < num_bytes:  # at most 2 GiB come at once
+                rest = memoryview(array).cast("B")[num_read:]
+                num_new = os.preadv(self._descriptor, (rest, self._ahead), position + num_read)
+                if not num_new:
+                    self.fail_short(num_read, num_bytes)
+                num_read += num_new
+        except OSError as e:
+            self._fail_system(e)
+        self.position = self._base = position + num_bytes
+        self._stop = num_read - num_bytes
+        return array
+
+    def _take(self, most, end=None):
+        """Next bytes at hand, at most so many and none behind the end, as a view to be used at once; empty only at the end of all."""
+        start = self.position - self._base
+        if start == self._stop:
+            self._fill(BUFFER_BYTES)
+            start = 0
+        stop = min(start + most, self._stop)
+        if end is not None:
+            stop = self._bytes.find(end, start, stop) + 1 or stop
+        self.position += stop - start
+        return self._buffer[start:stop]
+
+    def _read_stream(self, num_bytes):
+        """Bytes of a stream, as an array; memory grows with what really comes."""
+        data, start = bytearray(), self.position
+        while (missing := num_bytes - len(data)) and (piece := self._take(missing)):
+            data += piece
+        if missing:
+            self.position = start
+            self.fail_short(len(data), num_bytes)
+        return np.frombuffer(data, U1)
 
     def read_line(self):
-        """Return the bytes up to and with the newline, without which a line is not whole."""
-        line = self.file.readline()
-        if not line.endswith(b"\n"):
-            self.fail_short(len(line), "a newline after them")
-        self.position += len(line)
-        return line
+        """Return the bytes up to and with the newline; at the end, what is left without one."""
+        line = bytearray()
+        while not line.endswith(b"\n") and (piece := self._take(BUFFER_BYTES, b"\n")):
+            line += piece
+        return bytes(line)
 
-    def peek(self):
-        """Return the next byte without taking it; nothing at the end."""
-        return self.file.peek(1)[:1]
+    def read_all(self):
+        """Return the bytes that are left; a command must have ended well."""
+        data = bytearray()
+        while piece := self._take(BUFFER_BYTES):
+            data += piece
+        if self.process is not None:
+            _check_status(self.name, self.process)
+        return bytes(data)
 
     def finish(self):
         """Close after the last read; a command must have ended well."""
         if self.process is not None:
-            while self.file.read(1 << 20):
+            while self._take(BUFFER_BYTES):
                 pass
             _check_status(self.name, self.process)
         self.close()
 
     def close(self):
         """Close, without judging a command that had more to say."""
-        if self.file is not sys.stdin.buffer:
-            self.file.close()
+        self.file.close()
         if self.process is not None:
             self.process.terminate()
             self.process.wait()
@@ -141,14 +215,31 @@ def open_input(rxfilename, allow_pipes=True):
         source.close()
 
 
+@cache
+def _remove_leftovers(folder):
+    """Remove, once a run, the temporary files of processes of this host that were killed."""
+    form = re.compile(rf"\..+\.{re.escape(HOST)}-(\d+)-[0-9a-f]{{8}}\.tmp")
+    with suppress(OSError):
+        for name in os.listdir(folder):
+            if match := form.fullmatch(name):
+                try:
+                    os.kill(int(match[1]), 0)
+                except PermissionError:  # somebody else's, alive
+                    pass
+                except ProcessLookupError:
+                    os.unlink(os.path.join(folder, name))
+
+
 class Output:
     """Bytes to ``-``, ``| command``, or a file, which has a temporary name beside its own until ``publish``."""
 
-    def __init__(self, wxfilename):
-        self.name, self.process, self.temporary = wxfilename, None, None
+    def __init__(self, wxfilename, allow_pipes=True):
+        self.name, self.file, self.process, self.temporary = wxfilename, None, None, None
         if wxfilename in ("", "-"):
-            self.file = sys.stdout.buffer
+            self.name, self.file = "standard output", sys.stdout.buffer
         elif wxfilename.startswith("|"):
+            if not allow_pipes:
+                raise TableError(f"{wxfilename}: got a command, need a file. Say --allow-pipes=true if you trust the script file")
             self.process = subprocess.Popen(["/bin/sh", "-c", wxfilename[1:]], stdin=subprocess.PIPE)
             self.file = self.process.stdin
         else:
@@ -156,7 +247,8 @@ class Output:
                 self.target = os.path.realpath(wxfilename)
                 if os.path.isfile(self.target) or not os.path.exists(self.target):  # nothing else, such as /dev/null, is renamed over
                     folder, base = os.path.split(self.target)
-                    self.temporary = os.path.join(folder, f".{base}.{secrets.token_hex(4)}.tmp")
+                    _remove_leftovers(folder)
+                    self.temporary = os.path.join(folder, f".{base}.{HOST}-{os.getpid()}-{secrets.token_hex(4)}.tmp")
                 self.file = open(self.temporary or self.target, "wb")  # noqa: SIM115 - closed by finish() or discard()
 
     @contextmanager
@@ -165,19 +257,51 @@ class Output:
         try:
             yield
         except (OSError, ValueError) as e:
-            reason = getattr(e, "strerror", e)
-            raise TableError(f"{self.name}: write: got '{reason}', need a place to write to. Check path, rights and room") from None
+            raise self.error(e) from None
+
+    def error(self, e):
+        """TableError for the system's error."""
+        if isinstance(e, BrokenPipeError) and self.process is not None:
+            _check_status(self.name, self.process)
+            return self._early_end()
+        if self.file is sys.stdout.buffer:
+            with suppress(OSError), open(os.devnull, "wb") as nowhere:  # or Python writes the rest at exit, in vain and with a message
+                os.dup2(nowhere.fileno(), self.file.fileno())
+        reason = getattr(e, "strerror", e)
+        return TableError(f"{self.name}: write: got '{reason}', need a place to write to. Check path, rights and room")
+
+    def _early_end(self):
+        return TableError(f"{self.name}: write: got a command that ends before the data do, need one that reads them all. Correct it")
+
+    def write(self, data):
+        """Write bytes."""
+        with self.errors():
+            self.file.write(data)
+
+    def flush(self):
+        """Hand everything to the system."""
+        with self.errors():
+            self.file.flush()
 
     def finish(self):
         """Bring everything to the disk, or through the command."""
-        with self.errors():
-            self.file.flush()
-            if self.temporary:
-                os.fsync(self.file.fileno())
-            if self.file is not sys.stdout.buffer:
-                self.file.close()
-        if self.process is not None:
-            _check_status(self.name, self.process)
+        self.flush()
+        unread = None
+        with suppress(OSError):  # what lies unread in a pipe shows at a second end of it, where the system has /proc
+            unread = self.process and os.open(f"/proc/self/fd/{self.file.fileno()}", os.O_RDONLY | os.O_NONBLOCK)
+        try:
+            with self.errors():
+                if self.temporary:
+                    os.fsync(self.file.fileno())
+                if self.file is not sys.stdout.buffer:
+                    self.file.close()
+            if self.process is not None:
+                _check_status(self.name, self.process)
+            if unread is not None and os.read(unread, 1):
+                raise self._early_end()
+        finally:
+            if unread is not None:
+                os.close(unread)
 
     def publish(self):
         """Give the file its name."""
@@ -204,7 +328,10 @@ def open_output(wxfilename):
     """Open a name for writing bytes; a file appears under it only if the with-block ends well."""
     output = Output(wxfilename)
     try:
-        yield output.file
+        try:
+            yield output.file
+        except OSError as e:
+            raise e if e.filename else output.error(e) from None
         output.finish()
         output.publish()
     finally:

@@ -6,8 +6,6 @@ one that stands in a line of a script file runs only with ``allow_pipes``.
 """
 
 import os
-import re
-import threading
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -17,7 +15,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from sdtools.objects import KINDS, apply_range, encode, is_word, read_object
-from sdtools.streams import Input, Output, TableError, open_input, split_offset
+from sdtools.specifiers import index_pairs, parse_rspecifier, parse_wspecifier, read_scp
+from sdtools.streams import AHEAD_BYTES, Input, Output, TableError, split_offset
+
+MAX_KEY_BYTES = 1 << 16  # more is damage, or no archive
 
 
 class Entry(NamedTuple):
@@ -28,88 +29,30 @@ class Entry(NamedTuple):
     load: Callable[[], Any]
 
 
-def parse_specifier(specifier, opposites):
-    """Split ``ark,t:name`` into its form (``ark``, ``scp``, ``ark,scp``), the options that are on, and the name.
-
-    ``opposites`` maps every known option to the one that takes it back.
-    """
-    head, colon, name = specifier.partition(":")
-    form, options = [], set()
-    for word in head.split(","):
-        if word in ("ark", "scp"):
-            form.append(word)
-        elif word in opposites:
-            options = (options | {word}) - {opposites[word]}
-        else:
-            colon = ""
-    if not colon or form not in (["ark"], ["scp"], ["ark", "scp"]) or name != name.strip() or re.match(r"(\w+,)*(ark|scp)(,\w+)*:", name):
-        known = ", ".join(opposites)
-        raise TableError(f"{specifier!r}: not the name of a table, need ark:file or scp:file, options {known}. Write it as in Kaldi")
-    return ",".join(form), options, name
-
-
-def parse_rspecifier(rspecifier):
-    """Split the name of a table to be read into its form, whether it is permissive (option ``p``), and the rxfilename."""
-    pairs = {"o": "no", "s": "ns", "cs": "ncs", "p": "np", "bg": "nbg", "b": "t"}
-    form, options, name = parse_specifier(rspecifier, pairs | {off: on for on, off in pairs.items()})
-    if form == "ark,scp" or name.startswith("|"):
-        raise TableError(f"{rspecifier!r}: not a table to read, need one of ark: and scp:, and no | in front. Name one input")
-    return form, "p" in options, name
-
-
-def read_scp(rxfilename):
-    """Return key and value of every line of a script file, a dict in the order of the lines.
-
-    Raises
-    ------
-    TableError
-        On a line without key and value, or a key that comes twice.
-    """
-    with open_input(rxfilename) as source:
-        lines = source.file.read().split(b"\n")
-    if not lines[-1]:
-        lines.pop()
-    try:
-        table = {key.decode(): value.rstrip().decode() for key, value in (line.split(None, 1) for line in lines)}
-        if len(table) == len(lines):
-            return table
-    except ValueError:
-        pass
-    raise _scp_error(source.name, lines)
-
-
-def _scp_error(name, lines):
-    """What is wrong in the first bad line of a script file."""
-    first = {}
-    for number, line in enumerate(lines, 1):
-        where = f"{name}:{number}"
-        try:
-            key, _ = (part.decode() for part in line.split(None, 1))
-        except ValueError:
-            return TableError(f"{where}: line: got {line[:40]!r}, need a key and a value in UTF-8. Complete or remove it")
-        if key in first:
-            return TableError(f"{where}: key: got {key} again, first at {first[key]}, need every key once. Remove one of the lines")
-        first[key] = where
+def check_kind(specifier, kind):
+    """Refuse a kind of table that does not exist."""
+    if kind not in KINDS:
+        raise TableError(f"{specifier!r}: kind of table: got {kind!r}, need one of {', '.join(KINDS)}")
 
 
 def _read_key(source):
     """Next key of an archive, None at the end; the blank after it is taken, a newline is not."""
-    key, blank, _ = source.file.peek(1)[:200].partition(b" ")
+    key, blank, _ = source.peek(most=AHEAD_BYTES).partition(b" ")
     if blank and key[:1] > b" " and len(key.split()) == 1:
         source.read(len(key) + 1)
     else:
         while (byte := source.peek()) and byte in b" \t\r\n":
             source.read(1)
-        key = b""
-        while (byte := source.peek()) and byte not in b" \t\n":
+        key = bytearray()
+        while (byte := source.peek()) and byte not in b" \t\n" and len(key) < MAX_KEY_BYTES:
             key += source.read(1)
         if not key:
             return None
         if byte != b"\n":
             source.read(1)
     text = key.decode(errors="surrogateescape")
-    if not is_word(text):
-        raise TableError(f"{source.where}: key: got {key[:40]!r}, need printable text; damage or a wrong size before it")
+    if not is_word(text) or len(key) == MAX_KEY_BYTES:
+        raise TableError(f"{source.where}: key: got {bytes(key[:40])}, need printable text; damage or a wrong size before it")
     return text
 
 
@@ -118,7 +61,16 @@ class TableReader:
 
     With an archive, damage ends the iteration by TableError. With a script file it is ``load()`` that raises, and the iteration
     goes on. With option ``p`` a bad entry of a script file is left out, and an archive ends where its damage begins, each with a
-    warning. The options ``o s cs bg`` only promise Kaldi an order, and change nothing here.
+    warning. The options ``o s cs`` change nothing for a reader in order, as in Kaldi; nor does ``bg`` here.
+
+    Parameters
+    ----------
+    rspecifier, kind : str
+        The kind is one of ``KINDS``.
+    allow_pipes : bool
+        Whether commands in the lines of a script file may run.
+    read : callable, optional
+        Reads one object from an ``Input``, instead of ``kind``.
 
     Attributes
     ----------
@@ -128,15 +80,14 @@ class TableReader:
         Bad entries met so far under option ``p``.
     """
 
-    def __init__(self, rspecifier, kind="matrix", allow_pipes=False, load=None):
-        if kind not in KINDS:
-            raise TableError(f"{rspecifier!r}: kind of table: got {kind!r}, need one of {', '.join(KINDS)}")
-        form, self._permissive, name = parse_rspecifier(rspecifier)
-        self._name, self._kind, self._allow_pipes, self._lock = name, kind, allow_pipes, threading.Lock()
-        self._load = load or self._load_object
-        self._source = Input(name) if form == "ark" else None
-        self._script = read_scp(name) if form == "scp" else None
-        self.num_entries = None if self._script is None else len(self._script)
+    def __init__(self, rspecifier, kind="matrix", allow_pipes=False, read=None):
+        check_kind(rspecifier, kind)
+        form, self.options, self.name = parse_rspecifier(rspecifier)
+        self._allow_pipes, self._read = allow_pipes, read or (lambda source: read_object(source, kind))
+        self._archive = Input(self.name) if form == "ark" else None
+        self.script = read_scp(self.name) if form == "scp" else None
+        self._idle = []  # at most one open file a thread: the next line often names the same
+        self.num_entries = None if self.script is None else len(self.script)
         self.num_skipped = 0
 
     def __enter__(self):
@@ -146,64 +97,72 @@ class TableReader:
         self.close()
 
     def close(self):
-        """Close the archive that is open."""
-        if self._source is not None:
-            self._source.close()
-            self._source = None
+        """Close the files that are open."""
+        for source in (self._archive, *self._idle):
+            if source is not None:
+                source.close()
+        self._idle.clear()
 
     def __iter__(self) -> Iterator[Entry]:
-        entries = self._archive_entries() if self._script is None else self._script_entries()
-        if not self._permissive:
-            yield from entries
-            return
-        for entry in entries:
-            try:
-                value = entry.load()
-            except TableError as e:
-                self._skip(f"{entry.where}: {entry.key} skipped: {e}")
-            else:
-                yield entry._replace(load=lambda value=value: value)
+        if self.script is None:
+            return self._archive_entries()
+        return self._good_entries() if "p" in self.options else self._script_entries()
 
-    def _skip(self, message):
+    def skip(self, message):
+        """Count and report a bad entry."""
         self.num_skipped += 1
         warnings.warn(message, stacklevel=3)
 
     def _script_entries(self):
-        for number, (key, rxfilename) in enumerate(self._script.items(), 1):
-            yield Entry(key, f"{self._name}:{number}", partial(self._load, rxfilename))
+        for number, (key, rxfilename) in enumerate(self.script, 1):
+            yield Entry(key, f"{self.name}:{number}", partial(self.load, rxfilename))
+
+    def _good_entries(self):
+        for entry in self._script_entries():
+            try:
+                value = entry.load()
+            except TableError as e:
+                self.skip(f"{entry.where}: {entry.key} skipped: {e}")
+            else:
+                yield entry._replace(load=lambda value=value: value)
 
     def _archive_entries(self):
-        source = self._source
+        source = self._archive
         try:
             while (key := _read_key(source)) is not None:
                 where = source.where
-                value = read_object(source, self._kind)
+                value = self._read(source)
                 yield Entry(key, where, lambda value=value: value)
             source.finish()
         except TableError as e:
-            if not self._permissive:
+            if "p" not in self.options:
                 raise
-            self._skip(f"reading ends here: {e}")
+            self.skip(f"reading ends here: {e}")
 
-    def _load_object(self, rxfilename):
-        """Object that a line of a script file names; neighbours in one archive share the open file."""
+    def load(self, rxfilename):
+        """Object that a line of a script file names."""
         name, bounds = rxfilename, None
         if name.endswith("]") and "[" in name:
             name, _, bounds = name[:-1].rpartition("[")
-        path, offset = (name, 0) if name.endswith("|") else split_offset(name)
-        with self._lock:
-            try:
-                if self._source is None or self._source.name != path:
-                    self.close()
-                    self._source = Input(name, self._allow_pipes)
-                self._source.seek(offset)
-                value = read_object(self._source, self._kind)
-                if self._source.size is None:
-                    self._source.finish()
-                    self._source = None
-            except BaseException:
-                self.close()
-                raise
+        path, offset = split_offset(name)
+        try:
+            source = self._idle.pop()
+        except IndexError:
+            source = None
+        if source is None or source.name != path:
+            if source is not None:
+                source.close()
+            source = Input(name, self._allow_pipes)
+        try:
+            source.seek(offset)
+            value = self._read(source)
+            if source.size is None:
+                source.finish()
+        except BaseException:
+            source.close()
+            raise
+        if source.size is not None:
+            self._idle.append(source)
         return value if bounds is None else apply_range(value, bounds, name)
 
 
@@ -211,17 +170,33 @@ open_table = TableReader
 
 
 class RandomTable:
-    """Values of a table by key: those of an archive are kept in memory, those of a script file are read when asked for."""
+    """Values of a table by key, ``table[key]`` and ``key in table``, read when they are asked for.
+
+    Of a script file, in which no key may come twice, every value is read anew. An archive is read as far as it takes, and what was
+    read stays in memory; the options bound time and memory as in Kaldi: with ``o`` a value is given out once and let go, with ``s``
+    (the keys are in byte order, else an error, as with a script file) an absent key is not looked for beyond its place, with
+    ``s,cs`` (the keys are asked in that order too, else an error) one value is kept. With ``p`` bad entries are absent, counted in
+    ``num_skipped``, each with a warning.
+    """
 
     def __init__(self, rspecifier, kind="matrix", allow_pipes=False):
         self._name, self._reader = rspecifier, TableReader(rspecifier, kind, allow_pipes)
-        self._script, self._values = self._reader._script, {}
-        if self._script is None:
-            with self._reader:
-                for key, where, load in self._reader:
-                    if key in self._values:
-                        raise TableError(f"{where}: key: got {key} again, need every key once. Write the archive again")
-                    self._values[key] = load()
+        options = self._reader.options
+        self._permissive, self._sorted = "p" in options, "s" in options
+        self._called_sorted, self._once = {"s", "cs"} <= options, "o" in options
+        self._values, self._last_read, self._last_asked, self._error = {}, "", "", None
+        self._script = self._entries = None
+        if self._reader.script is None:
+            self._entries = iter(self._reader)
+        else:
+            self._script = index_pairs(self._reader.script, self._reader.name)
+            for key in self._script if self._sorted else ():
+                self._check_order(key, self._reader.name)
+
+    @property
+    def num_skipped(self):
+        """Bad entries met so far under option ``p``."""
+        return self._reader.num_skipped
 
     def __enter__(self):
         return self
@@ -230,12 +205,66 @@ class RandomTable:
         self._reader.close()
 
     def __contains__(self, key):
-        return key in (self._values if self._script is None else self._script)
+        return (self._in_archive if self._script is None else self._in_script)(key)
 
     def __getitem__(self, key):
         if key not in self:
             raise TableError(f"{self._name}: key: got {key}, which is not there. Check that both tables come from the same data")
-        return self._values[key] if self._script is None else self._reader._load(self._script[key])
+        if self._script is not None:
+            return self._values.pop(key) if self._permissive else self._reader.load(self._script[key])
+        value = self._values[key]
+        if self._once and not self._called_sorted:
+            self._values[key] = None
+        return value
+
+    def _check_order(self, key, where):
+        """Refuse a key that is not behind the one before it."""
+        if key <= self._last_read:
+            got = f"got {key} after {self._last_read}"
+            raise TableError(f"{where}: key: {got}, need byte order under option s. Sort with LC_ALL=C, or leave out the option")
+        self._last_read = key
+
+    def _in_script(self, key):
+        """Whether the script file has the key, and under option p a value for it."""
+        if self._permissive and key in self._script and key not in self._values:
+            try:
+                self._values = {key: self._reader.load(self._script[key])}
+            except TableError as e:
+                self._reader.skip(f"{self._name}: {key} skipped: {e}")
+                del self._script[key]
+        return key in self._script
+
+    def _in_archive(self, key):
+        """Whether the archive has the key, which is read as far as it takes."""
+        if self._called_sorted and key < self._last_asked:
+            got = f"got {key} after {self._last_asked}"
+            raise TableError(f"{self._name}: key asked for: {got}, need byte order under option cs. Sort the other table")
+        self._last_asked = key
+        while key not in self._values and not (self._sorted and key <= self._last_read) and self._read_on():
+            pass
+        if self._values.get(key, key) is None:
+            raise TableError(f"{self._name}: key asked for: got {key} again, need every key once under option o. Leave out the option")
+        return key in self._values
+
+    def _read_on(self):
+        """Read one more entry of the archive, if there is one."""
+        if self._error is not None:
+            raise self._error
+        try:
+            entry = next(self._entries, None)
+            if entry is None:
+                return False
+            if self._sorted:
+                self._check_order(entry.key, entry.where)
+            elif entry.key in self._values:
+                raise TableError(f"{entry.where}: key: got {entry.key} again, need every key once. Write the archive again")
+        except TableError as e:
+            self._error = e  # stays: a key behind the damage is not absent
+            raise
+        if self._called_sorted:
+            self._values.clear()
+        self._values[entry.key] = entry.load()
+        return True
 
 
 open_random_table = RandomTable
@@ -244,29 +273,46 @@ open_random_table = RandomTable
 class TableWriter:
     """Table being written: its files appear when the with-block ends well; else old ones stay as they were.
 
+    ``scp:file`` writes each value into a file of its own, which the existing script file names, and which appears at once.
+    With ``p`` keys that it does not list are dropped and counted.
+
+    Parameters
+    ----------
+    wspecifier, kind : str
+        The kind is one of ``KINDS``. Matrices and vectors of float64 are written as such, all others as float32.
+    compression_method : int
+        Kaldi's number, 1 to 7, for compressed matrices; 0 for none. An empty matrix is never compressed: Kaldi's form for it
+        makes whatever follows in the archive unreadable.
+    allow_pipes : bool
+        Whether commands in the lines of ``scp:file`` may run.
+
     Attributes
     ----------
     path : str or None
-        The archive's file; None for a stream.
+        The archive's file; None for a stream and for ``scp:file``.
+    num_skipped : int
+        Keys dropped so far under option ``p``.
     """
 
-    def __init__(self, wspecifier, kind="matrix"):
-        if kind not in KINDS:
-            raise TableError(f"{wspecifier!r}: kind of table: got {kind!r}, need one of {', '.join(KINDS)}")
-        form, options, name = parse_specifier(wspecifier, {"b": "t", "t": "b", "f": "nf", "nf": "f", "p": "np"})
-        ark, _, scp = name.partition(",") if form == "ark,scp" else (name, "", "")
-        if form == "scp" or (form == "ark,scp" and (ark in ("", "-") or ark[0] == "|" or scp in ("", ark) or {ark[-1], scp[0]} & {" "})):
-            raise TableError(f"{wspecifier!r}: not a table to write, need ark:file or ark,scp:archive,script. Name a file for the archive")
-        self._kind, self._text, self._flush = kind, "t" in options, "f" in options
-        self._archive, self._position, self._keys = ark, 0, set()
-        self._outputs = [Output(ark)]
-        self.path = ark if self._outputs[0].temporary else None
-        if scp:
-            try:
-                self._outputs.append(Output(scp))
-            except BaseException:
-                self._discard()
-                raise
+    def __init__(self, wspecifier, kind="matrix", compression_method=0, allow_pipes=False):
+        check_kind(wspecifier, kind)
+        if compression_method not in range(8) or (compression_method and kind != "matrix"):
+            got = f"got {compression_method} for {KINDS[kind]}"
+            raise TableError(f"{wspecifier!r}: compression method: {got}, need 0, or 1 to 7 for a matrix. Choose another")
+        self._options, ark, scp = parse_wspecifier(wspecifier)
+        self._kind, self._name, self._allow_pipes = kind, ark if ark is not None else scp, allow_pipes
+        self._encode = partial(encode, kind=kind, text="t" in self._options, compression_method=compression_method)
+        self._position, self._keys, self.num_skipped = 0, set(), 0
+        self._script = index_pairs(read_scp(scp), scp) if ark is None else None
+        self._outputs = []
+        try:
+            for name in (ark, scp) if ark is not None else ():
+                if name is not None:
+                    self._outputs.append(Output(name))
+        except BaseException:
+            self._discard()
+            raise
+        self.path = ark if self._outputs and self._outputs[0].temporary else None
 
     def write(self, key, value):
         """Append one entry.
@@ -274,32 +320,52 @@ class TableWriter:
         Raises
         ------
         TableError
-            If the key is no word or comes again, the value does not fit the kind of table, or the disk is full.
+            If the key is no word, comes again or is not in the script file, the value does not fit the kind of table, or the disk is
+            full.
         """
         if not is_word(key):
-            raise TableError(f"{self._archive}: key: got {key!r}, need printable text without blanks. Rename the entry")
+            raise TableError(f"{self._name}: key: got {key!r}, need printable text without blanks. Rename the entry")
         if key in self._keys:
-            raise TableError(f"{self._archive}: key: got {key} again, need every key once. Remove one of the entries")
+            raise TableError(f"{self._name}: key: got {key} again, need every key once. Remove one of the entries")
+        if self._script is not None and key not in self._script:
+            if "p" not in self._options:
+                raise TableError(f"{self._name}: key: got {key}, which is not there. List it, or say scp,p: to drop what is not listed")
+            self.num_skipped += 1
+            return
         try:
-            body = encode(value, self._kind, self._text)
-        except (ValueError, TypeError, AttributeError, ArithmeticError):
+            body = self._encode(value)
+        except (ValueError, TypeError, AttributeError, ArithmeticError) as e:
             got = f"shape {value.shape} of {value.dtype}" if isinstance(value, np.ndarray) else repr(value)[:40]
-            raise TableError(
-                f"{self._archive}: value of {key}: got {got}, need {KINDS[self._kind]} in range. Write a table of its kind"
-            ) from None
+            need = str(e) if isinstance(e, TableError) else f"{KINDS[self._kind]} in range. Write a table of its kind"
+            raise TableError(f"{self._name}: value of {key}: got {got}, need {need}") from None
         self._keys.add(key)
-        head = key.encode() + b" "
+        if self._script is not None:
+            self._write_file(self._script[key], body)
+        else:
+            self._write_entry(key.encode() + b" ", body)
+
+    def _write_file(self, wxfilename, body):
+        """Write an object into the file that a line of the script file names."""
+        if split_offset(wxfilename)[0] != wxfilename or wxfilename.endswith("]"):
+            raise TableError(f"{self._name}: value: got {wxfilename}, need a file without offset or range. Correct the line")
+        output = Output(wxfilename, self._allow_pipes)
         try:
-            with self._outputs[0].errors():
-                self._outputs[0].file.write(head)
-                self._outputs[0].file.write(body)
+            output.write(body)
+            output.finish()
+            output.publish()
+        finally:
+            output.discard()
+
+    def _write_entry(self, head, body):
+        """Append an object to the archive, and its place to the script file."""
+        try:
+            self._outputs[0].write(head)
+            self._outputs[0].write(body)
             if len(self._outputs) > 1:
-                with self._outputs[1].errors():
-                    self._outputs[1].file.write(b"%s%s:%d\n" % (head, self._archive.encode(), self._position + len(head)))
-            if self._flush:
+                self._outputs[1].write(b"%s%s:%d\n" % (head, self._name.encode(), self._position + len(head)))
+            if "f" in self._options:
                 for output in self._outputs:
-                    with output.errors():
-                        output.file.flush()
+                    output.flush()
         except TableError:
             self._discard()  # nothing may be published after this, even if the caller goes on
             raise
@@ -324,6 +390,8 @@ class TableWriter:
                     output.publish()
         finally:
             self._discard()
+        if self.num_skipped and exc_type is None:
+            warnings.warn(f"{self._name}: {self.num_skipped} entries dropped, whose keys are not in it", stacklevel=2)
 
 
 open_writer = TableWriter

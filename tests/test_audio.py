@@ -1,7 +1,9 @@
 import os
 import re
 import struct
+from pathlib import Path
 
+import kaldi_native_io as kaldi
 import numpy as np
 import pytest
 import soundfile
@@ -135,7 +137,7 @@ def test_flac_that_claims_hours_takes_no_memory_for_them(place):
         ("text.wav", "text.wav: sound: got 'Format not recognised.', need a format that libsndfile reads, whole. Check the file"),
         ("nothing.wav", "nothing.wav: sound: got 'Format not recognised.', need"),
         ("samples.raw", "samples.raw: sound: got '.*samplerate.*', need a format"),
-        ("text.wav:5", "text.wav:5: sound: got a byte of an archive, need a sound file. Write the sounds to files of their own"),
+        ("text.wav:5", "text.wav:5: sound: got .*, need a RIFF wave, which alone an archive can hold. Use a file of its own"),
     ],
 )
 def test_what_is_no_sound_is_named(place, name, message):
@@ -182,9 +184,74 @@ def test_command_runs_only_if_allowed_and_must_end_well(place):
     assert (place / "ran").exists()
 
 
-def test_archives_of_sounds_are_refused():
-    with pytest.raises(TableError, match="^'ark:x.ark': sounds: got an archive, need scp:wav.scp. List the sound files in a wav.scp$"):
-        open_audio("ark:x.ark")
+@pytest.fixture
+def wav_archive(place):
+    """Write ``wav.ark`` and ``wav.scp`` by Kaldi's own code: the sounds of three files, in Kaldi's order of bytes."""
+    sounds = {"a": SAMPLES, "b": SAMPLES[:7], "c": -SAMPLES[5:]}
+    with kaldi.WaveWriter("ark,scp:wav.ark,wav.scp") as writer:
+        for key, samples in sounds.items():
+            write_audio(f"{key}.wav", samples, RATE_HZ)
+            writer.write(key, kaldi.read_wave(f"{key}.wav"))
+    return {key: load_audio(f"{key}.wav")[0] for key in sounds}
+
+
+@pytest.mark.parametrize("rspecifier", ["ark:wav.ark", "ark:cat wav.ark |", "scp:wav.scp", "scp,p:wav.scp"])
+def test_archive_of_kaldi_gives_the_sounds_of_the_files(wav_archive, rspecifier):
+    with open_audio(rspecifier, sample_rate_hz=RATE_HZ) as table:
+        got = {entry.key: entry.load() for entry in table}
+    assert list(got) == list(wav_archive)
+    for key, (samples, rate_hz) in got.items():
+        assert rate_hz == RATE_HZ
+        assert np.array_equal(samples, wav_archive[key])
+
+
+def test_offsets_may_be_mixed_with_files_and_commands(wav_archive):
+    lines = Path("wav.scp").read_text().splitlines()
+    Path("mixed.scp").write_text("\n".join([lines[2], "f a.wav", lines[0], "p cat b.wav |", "x false |", lines[1]]))
+    with open_audio("scp:mixed.scp", allow_pipes=True) as table:
+        entries = {entry.key: entry for entry in table}
+        for key, same in {"c": "c", "f": "a", "a": "a", "p": "b", "b": "b"}.items():
+            assert np.array_equal(entries[key].load()[0], wav_archive[same])
+        with pytest.raises(TableError, match="^false |: exit status of the command: got 1, need 0"):
+            entries["x"].load()
+    offset = int(lines[1].rpartition(":")[2])
+    assert np.array_equal(load_audio(f"wav.ark:{offset}")[0], wav_archive["b"])
+
+
+def test_archive_of_sounds_cut_at_any_byte_is_an_error_or_exact(wav_archive):
+    data = Path("wav.ark").read_bytes()
+    ends = [data.index(b" RIFF", start) - 1 for start in (4, data.index(b"b RIFF") + 4)]
+    for end in [*range(100), *range(ends[0] - 30, len(data), 97)]:
+        os.truncate("wav.ark", end)
+        got = {}
+        with open_audio("ark:wav.ark") as table:
+            try:
+                for entry in table:
+                    got[entry.key] = entry.load()[0]
+                assert end in (0, *ends)
+            except TableError as e:
+                assert re.match(r"wav.ark:\d+: (data: got \d+ bytes, need \d+|sound: got b'.*', need a RIFF)", str(e))
+        assert all(np.array_equal(got[key], wav_archive[key]) for key in got)
+        Path("wav.ark").write_bytes(data)
+
+
+@pytest.mark.parametrize("claim", [0, 0x7FFFF000, 0xFFFFFFFF])
+def test_length_that_a_pipe_left_out_is_refused_in_an_archive(wav_archive, claim):
+    data = bytearray(Path("wav.ark").read_bytes())
+    data[6:10] = struct.pack("<I", claim)
+    Path("wav.ark").write_bytes(data)
+    message = "^wav.ark:2: sound: got a header without a length, need one; it came through a pipe. Use a file of its own$"
+    with open_audio("ark:wav.ark") as table, pytest.raises(TableError, match=message):
+        next(iter(table))
+
+
+def test_big_endian_waves_have_big_endian_lengths(place):
+    soundfile.write("x.wav", SAMPLES, RATE_HZ, subtype="PCM_16", endian="BIG")
+    data = Path("x.wav").read_bytes()
+    assert data[:4] == b"RIFX"
+    Path("wav.ark").write_bytes(b"a " + data + b"b " + data)
+    with open_audio("ark:wav.ark") as table:
+        assert [np.array_equal(entry.load()[0], SAMPLES) for entry in table] == [True, True]
 
 
 @pytest.mark.parametrize(

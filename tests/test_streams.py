@@ -1,4 +1,3 @@
-import io
 import os
 import re
 import signal
@@ -11,9 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sdtools.streams import Input, TableError, open_input, open_output, split_offset
-
-U1 = np.dtype("u1")
+from sdtools.streams import U1, Input, Output, TableError, open_input, open_output, split_offset
 
 
 @pytest.mark.parametrize(
@@ -50,15 +47,103 @@ def test_seeks_near_and_far_go_to_the_same_byte(tmp_path):
             assert source.read(1) == bytes([offset % 256])
 
 
-def test_standard_input_and_output_stay_open(monkeypatch):
-    stdin = io.TextIOWrapper(io.BufferedReader(io.BytesIO(b"in")))
-    stdout = io.TextIOWrapper(io.BytesIO())
-    monkeypatch.setattr("sys.stdin", stdin)
-    monkeypatch.setattr("sys.stdout", stdout)
-    with open_input("-") as source, open_output("-") as file:
-        file.write(source.read(2))
-    assert stdout.buffer.getvalue() == b"in"
-    assert not stdin.buffer.closed
+COPY = "with open_input('-') as source, open_output('-') as file: file.write(source.read(2))"
+
+
+def run(code, **options):
+    """Run a program of a few lines; standard error is text."""
+    lines = ["from sdtools.streams import open_input, open_output", *code.splitlines()]
+    return subprocess.run([sys.executable, "-c", "\n".join(lines)], capture_output=True, check=False, **options)
+
+
+def test_standard_input_and_output_stay_open():
+    result = run(f"{COPY}\nprint('more')", input=b"in")
+    assert (result.stdout, result.stderr) == (b"inmore\n", b"")
+
+
+@pytest.mark.parametrize(
+    ("shell", "reason"), [('"$0" -c "$1" | head -c 20 > head', "Broken pipe"), ('"$0" -c "$1" > /dev/full', "No space")]
+)
+def test_standard_output_that_nobody_takes_is_one_error(tmp_path, shell, reason):
+    code = """
+import sys
+from sdtools.streams import open_output
+try:
+    with open_output("-") as file:
+        for _ in range(10000):
+            file.write(bytes(99))
+except ValueError as e:
+    print(e, file=sys.stderr)
+    raise SystemExit(1)
+"""
+    command = ["bash", "-c", f"set -o pipefail; {shell}", sys.executable, code]
+    result = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
+    assert result.returncode == 1
+    assert re.fullmatch(
+        rf"standard output: write: got '{reason}.*', need a place to write to. Check path, rights and room\n", result.stderr
+    )
+
+
+def test_command_that_fails_explains_short_data():
+    with pytest.raises(TableError, match="exit status of the command: got 3, need 0"), open_input("echo x; exit 3 |") as source:
+        source.read(20)
+    with pytest.raises(TableError, match="exit status of the command: got 127"), open_input("no-such-command 2> /dev/null |") as source:
+        source.read_all()
+
+
+@pytest.mark.parametrize("num_bytes", [1000, 1_000_000])
+@pytest.mark.parametrize("command", ["head -c 20 > /dev/null", "true", "exec <&-; sleep 0.2"])
+def test_command_that_does_not_take_everything_is_an_error(command, num_bytes):
+    message = r"^\| .*: write: got a command that ends before the data do, need one that reads them all. Correct it$"
+    with pytest.raises(TableError, match=message), open_output(f"| {command}") as file:
+        file.write(bytes(num_bytes))
+
+
+def test_status_of_the_command_comes_before_a_broken_pipe():
+    with pytest.raises(TableError, match="exit status of the command: got 5"), open_output("| exit 5") as file:
+        file.write(bytes(1_000_000))
+
+
+def test_slow_reader_gets_everything(tmp_path):
+    with open_output(f"| sleep 0.2; cat > {tmp_path}/x") as file:
+        file.write(bytes(1000))
+    assert (tmp_path / "x").stat().st_size == 1000
+
+
+def test_full_disk_shows_inside_the_block_too_and_other_files_keep_their_error(tmp_path):
+    with pytest.raises(TableError, match="^/dev/full: write: got 'No space left on device'"), open_output("/dev/full") as file:
+        file.write(bytes(1 << 20))
+    with pytest.raises(FileNotFoundError, match="absent"), open_output(f"{tmp_path}/x"):
+        open("absent")  # noqa: SIM115
+    assert os.listdir(tmp_path) == []
+
+
+def test_output_command_may_be_forbidden(tmp_path):
+    with pytest.raises(TableError, match="got a command, need a file. Say --allow-pipes=true if you trust the script file"):
+        Output(f"| touch {tmp_path}/ran", allow_pipes=False)
+    assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.parametrize("where", ["{}", "cat {} |"])
+def test_lines_arrays_and_glances_keep_the_place(tmp_path, where):
+    rng = np.random.default_rng(0)
+    data = rng.integers(0, 256, 400_000, dtype=np.uint8).tobytes()
+    (tmp_path / "f").write_bytes(data)
+    with open_input(where.format(tmp_path / "f")) as source:
+        while source.position < 300_000:
+            start = source.position
+            num_bytes = int(10 ** rng.uniform(0, 5))
+            kind = rng.integers(4)
+            if kind == 0:
+                assert source.read_line() == data[start : data.index(b"\n", start) + 1]
+            elif kind == 1:
+                assert source.peek(20, 30) in (data[start : start + n] for n in range(20, 31))
+            elif kind == 2 and start + num_bytes <= len(data):
+                assert source.read_array(U1, (num_bytes,)).tobytes() == data[start : start + num_bytes]
+            elif kind == 3:
+                assert source.read(5) == data[start : start + 5]
+        start = source.position
+        assert source.read_all() == data[start:]
 
 
 @pytest.mark.parametrize("where", ["{}", "cat {} |"])
@@ -75,8 +160,6 @@ def test_short_reads_say_how_much_is_missing(tmp_path):
         source.read(6)
         with pytest.raises(TableError, match="f:6: data: got 2 bytes, need 3; the file is cut short or damaged. Write it again"):
             source.read(3)
-    with open_input(str(tmp_path / "f")) as source, pytest.raises(TableError, match="got 8 bytes, need a newline after them"):
-        source.read_line()
 
 
 def test_file_that_shrinks_while_it_is_read_is_short(tmp_path):
@@ -90,16 +173,26 @@ def test_file_that_shrinks_while_it_is_read_is_short(tmp_path):
 @pytest.mark.parametrize("name", ["absent", ".", "nul\0byte"])
 def test_input_that_cannot_be_opened_is_named(tmp_path, monkeypatch, name):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(TableError, match=re.escape(name) + ": got .*, need a readable file. Check the path"):
+    with pytest.raises(TableError, match=re.escape(ascii(name)[1:-1]) + ": got .*, need a readable file. Check the path"):
         Input(name)
 
 
 @pytest.mark.parametrize("name", ["absent/x", ".", "nul\0byte"])
 def test_output_that_cannot_be_opened_is_named(tmp_path, monkeypatch, name):
     monkeypatch.chdir(tmp_path)
-    message = re.escape(name) + ": write: got .*, need a place to write to. Check path, rights and room"
+    message = re.escape(ascii(name)[1:-1]) + ": write: got .*, need a place to write to. Check path, rights and room"
     with pytest.raises(TableError, match=message), open_output(name):
         pass
+
+
+def test_error_of_the_system_is_named():
+    with open_input("/proc/self/mem") as source, pytest.raises(TableError, match="^/proc/self/mem:0: read: got 'Input/output error', need"):
+        source.peek()  # no page of memory is at address 0
+
+
+def test_message_is_one_printable_line_whatever_the_name():
+    with pytest.raises(TableError, match=r"^a\\nb\\x1b\[1m ä \\xa0: got 'No such file or directory', need a readable file"):
+        Input("a\nb\x1b[1m ä \xa0")
 
 
 def test_offset_past_the_end_is_refused(tmp_path):
@@ -195,3 +288,14 @@ with open_output({str(path)!r}) as file:
         process.stdout.readline()
         process.send_signal(signal.SIGKILL)
     assert path.read_text() == "old"
+
+
+def test_what_a_killed_process_left_goes_with_the_next_write(tmp_path):
+    code = f"from sdtools.streams import Output; import os; Output('{tmp_path}/x').write(b'1'); os.kill(os.getpid(), 9)"
+    subprocess.run([sys.executable, "-c", code])
+    (left,) = tmp_path.iterdir()
+    alive = tmp_path / left.name.replace(left.name.split("-")[-2], str(os.getpid()))
+    alive.write_bytes(b"")
+    with open_output(str(tmp_path / "y")) as file:
+        file.write(b"2")
+    assert set(tmp_path.iterdir()) == {alive, tmp_path / "y"}

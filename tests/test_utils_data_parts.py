@@ -31,6 +31,15 @@ def test_split_by_speaker(tmp_path, segments):
         succeed("validate_data_dir.py", data / "split2" / part)
 
 
+def test_what_a_killed_run_left_goes_with_the_next_write(data):
+    left = [data / f"split2/1/.utt2spk.{os.uname().nodename}-{pid}.tmp" for pid in (os.getpid(), 2**22 + 1)]
+    left[0].parent.mkdir(parents=True)
+    for path in left:
+        path.write_text("a-1")
+    succeed("split_data.py", data, "2")
+    assert [path.exists() for path in left] == [True, False]
+
+
 def test_split_by_utterance_puts_the_larger_parts_first(data):
     succeed("split_data.py", "--per-utt", data, "4")
     utts = [[line.split()[0] for line in (data / f"split4utt/{n}/feats.scp").read_text().splitlines()] for n in (1, 2, 3, 4)]

@@ -10,6 +10,7 @@ from itertools import count
 from math import inf
 from pathlib import Path
 
+HOST = os.uname().nodename
 UTTERANCE_TABLE = re.compile(r"text|segments|feats\.scp|vad\.scp|utt2\w+", re.ASCII)
 SPEAKER_TABLES = ("cmvn.scp", "spk2gender", "spk2warp")  # spk2utt is always derived from utt2spk
 RECORDING_TABLES = ("wav.scp", "reco2dur", "reco2file_and_channel")  # a recording is an utterance where there is no file segments
@@ -218,7 +219,8 @@ def write_dir(directory, data, back_up=True):
         for name in old.keys() & changed:
             shutil.copy2(old[name], backup / name)
         say(f"{directory}: old files are kept in {backup}")
-    temporary = {name: directory / f".{name}.{os.getpid()}" for name in changed if name in new}
+    remove_leftovers(directory)
+    temporary = {name: directory / f".{name}.{HOST}-{os.getpid()}.tmp" for name in changed if name in new}
     try:
         for name, path in temporary.items():
             with open(path, "wb") as file:
@@ -233,3 +235,15 @@ def write_dir(directory, data, back_up=True):
     finally:
         for path in temporary.values():
             path.unlink(missing_ok=True)
+
+
+def remove_leftovers(directory):
+    """Remove the temporary files of processes of this host that were killed."""
+    for path in directory.glob(".*.tmp"):
+        if match := re.fullmatch(rf"\..+\.{re.escape(HOST)}-(\d+)\.tmp", path.name):
+            try:
+                os.kill(int(match[1]), 0)
+            except ProcessLookupError:
+                path.unlink(missing_ok=True)
+            except PermissionError:  # somebody else's, alive
+                pass

@@ -124,7 +124,7 @@ def is_done(task):
 def mark_done(task):
     """Record beside the log that the job ended with 0."""
     if os.path.isfile(task.log):  # not /dev/null
-        temporary = Path(f"{task.log}.done.{os.getpid()}")
+        temporary = Path(f"{task.log}.done.tmp")
         temporary.write_text(json.dumps(record_of(task)))
         temporary.replace(f"{task.log}.done")
 
