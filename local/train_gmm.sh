@@ -1,11 +1,14 @@
 #!/usr/bin/env bash
 # The genuine and the spoof GMM of one or more data directories with features and utt2label.
 cmd=utils/run.py
+nj=1
 gmm_config=conf/gmm.conf
 help_message="Usage: $0 [options] <data-dir>... <exp-dir>
 Writes <exp-dir>/genuine.gmm and <exp-dir>/spoof.gmm from all the data directories together.
-  --cmd launcher --gmm-config file
-Example: $0 data/cf_sd6/train data/cf_sd6/dev exp/cf_sd6"
+  --cmd launcher --gmm-config file (options of sd-init-gmm, or with one job of sd-train-gmm)
+  --nj N   1: one job a class, which keeps the frames in memory; more: N jobs a class and EM pass, to the same models;
+           <exp-dir>/passes/ keeps the model of every pass, and a launcher that resumes goes on from the last one
+Example: $0 --nj 8 data/cf_sd6/train data/cf_sd6/dev exp/cf_sd6"
 . ./path.sh
 . utils/parse_options.sh
 set -euo pipefail
@@ -16,15 +19,67 @@ for data_dir in "${data[@]}"; do
   [ -s "$data_dir/feats.scp" ] || { echo "$0: $data_dir/feats.scp: got no such file or an empty one, need features. Compute them first" >&2; exit 1; }
 done
 mkdir -p "$dir"
-pids=()
-trap 'kill "${pids[@]}" 2>/dev/null; wait; exit 130' INT TERM # bash makes jobs in the background deaf to Ctrl-C
 for class in genuine spoof; do
   list=$dir/$class.scp inputs=("${data[@]/%//utt2label}" "${data[@]/%//feats.scp}")
   awk -v class=$class 'FILENAME ~ /utt2label$/ {label[$1] = $2} FILENAME ~ /feats.scp$/ && label[$1] == class' "${inputs[@]}" >"$list.tmp"
   [ -s "$list.tmp" ] || { echo "$0: ${data[*]}: got no utterance labelled $class, need one or more. Look at utt2label" >&2; exit 1; }
   if cmp -s "$list.tmp" "$list"; then rm "$list.tmp"; else mv "$list.tmp" "$list"; fi
-  $cmd "$dir/log/train_$class.log" sd-train-gmm --config="$gmm_config" "scp:$list" "$dir/$class.gmm" &
-  pids+=($!)
 done
-for pid in "${pids[@]}"; do wait "$pid" || failed=1; done
-exit ${failed:-0}
+
+pids=()
+trap 'kill "${pids[@]}" 2>/dev/null; wait; exit 130' INT TERM # bash makes jobs in the background deaf to Ctrl-C
+both() { # the launchers that a function becomes for each class, side by side
+  local pid failed=0
+  pids=()
+  for class in genuine spoof; do "$1" & pids+=($!); done
+  for pid in "${pids[@]}"; do wait "$pid" || failed=1; done
+  [ $failed = 0 ] || exit 1
+}
+train() { exec $cmd "$dir/log/train_$class.log" sd-train-gmm --config="$gmm_config" "scp:$dir/$class.scp" "$dir/$class.gmm"; }
+if [ "$nj" = 1 ]; then
+  both train
+  exit
+fi
+
+init() {
+  mkdir -p "$dir/passes/$class"
+  exec $cmd "$dir/log/init_$class.log" sd-init-gmm --config="$gmm_config" "scp:$dir/$class.scp" "$dir/passes/$class/0.gmm"
+}
+is_done() { [ "$dir/passes/$class/$((pass + 1)).gmm" -nt "$dir/passes/$class/0.gmm" ]; } # which is new if anything that matters is
+num_jobs() { awk -v most="$nj" 'END {print NR < most ? NR : most}' "$dir/$class.scp"; }
+acc() {
+  ! is_done || exit 0
+  local num part
+  num=$(num_jobs) && part="awk 'NR % $num == JOB % $num' $dir/$class.scp |"
+  exec $cmd JOB=1:"$num" "$dir/log/acc_$class.$pass.JOB.log" \
+    sd-acc-gmm --subsample=$step $post_options "$dir/passes/$class/$pass.gmm" "scp:$part" "$dir/passes/$class/$pass.JOB.acc"
+}
+est() {
+  ! is_done || exit 0
+  local job accs=() # by name: a glob would take those of another number of jobs, too
+  for ((job = 1; job <= $(num_jobs); job++)); do accs+=("$dir/passes/$class/$pass.$job.acc"); done
+  exec $cmd "$dir/log/est_$class.$pass.log" sd-est-gmm --variance-floor="$(setting variance-floor)" --split=$split \
+    "$dir/passes/$class/$pass.gmm" "${accs[@]}" "$dir/passes/$class/$((pass + 1)).gmm"
+}
+copy() { exec $cmd "$dir/log/copy_$class.log" sd-copy-gmm "$dir/passes/$class/$pass.gmm" "$dir/$class.gmm"; }
+setting() { sed -n "s/^--$1=//p" "$dir/passes/genuine/0.gmm.conf"; }
+
+both init
+em_passes=(1 2 4 4 4 4 6 6 10 10 15) # at 1, 2, 4, ... components, as in sd-train-gmm
+num_components=$(setting num-components) subsample=$(setting subsample) final_iters=$(setting final-iters)
+post_options=$(grep -vE '^--(variance-floor|num-components|final-iters|subsample)=' "$dir/passes/genuine/0.gmm.conf")
+pass=0
+for ((level = 1; 2 ** level <= num_components; level++)); do
+  iters=${em_passes[level < 10 ? level : 10]} step=1
+  [ $((2 ** level)) != "$num_components" ] || iters=$final_iters
+  [ $((2 ** (level + 1))) -ge "$num_components" ] || step=$subsample
+  for ((iter = 1; iter <= iters; iter++)); do
+    split=false
+    [ "$iter" != "$iters" ] || [ $((2 ** level)) = "$num_components" ] || split=true
+    both acc
+    both est
+    rm -f "$dir"/passes/*/"$pass".*.acc
+    pass=$((pass + 1))
+  done
+done
+both copy

@@ -17,7 +17,9 @@ import sys
 import threading
 import typing
 import warnings
+from collections import deque
 from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from sdtools import __version__, streams
@@ -200,7 +202,7 @@ class Context:
         max_skip = self.options[InputOptions].max_skip if InputOptions in self.options else 0
         num_done = num_skipped = 0
         results = _computed(entries, compute, num_threads)
-        with contextlib.closing(results):  # now and here: joblib objects to a generator that another thread collects
+        with contextlib.closing(results):  # the threads end before the caller goes on
             for entry, value, error in self._progress(results, total):
                 if error is None:
                     write(entry.key, value)
@@ -239,10 +241,17 @@ def _computed(entries: Iterable, compute: Callable, num_threads: int) -> Iterabl
     with threadpool_limits(1):
         if num_threads == 1:
             yield from map(one, entries)
-        else:
-            from joblib import Parallel, delayed
-
-            yield from Parallel(num_threads, backend="threading", return_as="generator")(delayed(one)(e) for e in entries)
+            return
+        pool, waiting = ThreadPoolExecutor(num_threads), deque()
+        try:
+            for entry in entries:
+                waiting.append(pool.submit(one, entry))
+                if len(waiting) == 2 * num_threads:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            pool.shutdown(cancel_futures=True)
 
 
 def settings_lines(*options: object) -> list[str]:
@@ -267,6 +276,25 @@ def load_settings(path: str | os.PathLike, cls: type) -> typing.Any:
     known = {f.name: (cls, f) for f in dataclasses.fields(cls)}
     values = [_parse_flag(line, known, where) for where, line in _config_lines(path) if _flag_name(line) in known]
     return cls(**dict(values))
+
+
+def check_settings(path: str, *options: object, log: Log | None = None) -> None:
+    """Refuse settings other than those saved beside a file; say so to the log where there are none.
+
+    Raises
+    ------
+    ValueError
+        With the settings that differ.
+    """
+    conf = f"{path}.conf"
+    if not os.path.isfile(conf):
+        if log:
+            log.warning(f"{conf}: settings of {path} are not there: {' '.join(settings_lines(*options))} are not checked")
+        return
+    pairs = zip(settings_lines(*options), settings_lines(*(load_settings(conf, type(o)) for o in options)))
+    if differ := [pair for pair in pairs if pair[0] != pair[1]]:
+        got, need = (" ".join(words) for words in zip(*differ))
+        raise ValueError(f"{path}: settings: got {got}, need {need} as in {conf}. Give the same to every command of a system")
 
 
 def _flags(argv: Sequence[str]) -> list[str]:

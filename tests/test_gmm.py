@@ -14,7 +14,7 @@ from sklearn.mixture import GaussianMixture
 from threadpoolctl import threadpool_info
 
 from sdtools import gmm as gmm_module
-from sdtools.gmm import DiagGmm, GmmOptions, GmmStats, accumulate, llr, log_likelihood, split, train_gmm, update
+from sdtools.gmm import DiagGmm, GmmOptions, GmmStats, accumulate, global_stats, llr, log_likelihood, split, train_gmm, update
 
 
 def make_gmm(rng, num_components, dim, offset=0.0):
@@ -81,13 +81,46 @@ def test_exponentials_and_sums_in_place():
     scores = -np.random.default_rng(3).uniform(0, 200, (40, 33)).astype(np.float32) - 500
     expected = np.exp2(np.maximum(scores.astype(np.float64) - scores.max(axis=0), -125))
     plain, compiled = scores.copy(), scores.copy()
-    for function, values in ((gmm_module._exponentiate, plain), (gmm_module._compiled_exponentiate(), compiled)):
+    for function, values in ((gmm_module._exponentiate, plain), (gmm_module._compiled(gmm_module._exponentiate), compiled)):
         peak, total = np.empty((2, 33), np.float32)
         function(values, peak, total)
         np.testing.assert_array_equal(peak, scores.max(axis=0))
         np.testing.assert_allclose(values, expected, rtol=3e-7)
         np.testing.assert_allclose(total, expected.sum(axis=0), rtol=1e-6)
         assert values.min() >= np.finfo(np.float32).tiny
+
+
+def test_block_sums_move_to_the_features_own_units_and_to_a_grid():
+    rng = np.random.default_rng(26)
+    block, centre = rng.uniform(-9, 9, (4, 7)).astype(np.float32), np.array([0.0, 300.0, 4000.0])
+    gmm = make_gmm(rng, 5, 3)
+    count, first, second = block[:, 6:].astype(np.float64), block[:, :3].astype(np.float64), block[:, 3:6].astype(np.float64)
+    expected = count[:, 0], first + count * centre, second + 2 * centre * first + count * centre**2
+    for function in (gmm_module._add_block, gmm_module._compiled(gmm_module._add_block)):
+        got = np.ones(4), np.ones((4, 3)), np.ones((4, 3))
+        function(block, centre, gmm.rounders, *got)
+        for power, bits, values, plain in zip(range(3), (26, 22, 18), got, expected):
+            step = np.ldexp(1.0, power * int(np.floor(np.log2(gmm.rounders[1, 0] / 1.5) - 30)) - bits)
+            np.testing.assert_allclose(values - 1, plain, rtol=1e-9, atol=step)
+            assert np.all((values - 1) % step == 0)
+
+
+def test_one_gaussian_whatever_the_blocks():
+    frames = make_frames(np.random.default_rng(27), gmm_module.BLOCK + 7, 3, 300.0)
+    stats, double = global_stats(frames), frames.astype(np.float64)
+    assert (stats.occupancy.tolist(), stats.num_frames) == ([len(frames)], len(frames))
+    np.testing.assert_allclose(stats.first[0], double.sum(axis=0), rtol=1e-12)
+    np.testing.assert_allclose(stats.second[0], (double**2).sum(axis=0), rtol=1e-12)
+
+
+def test_likelihood_is_that_of_weights_that_do_not_sum_to_one():
+    """Kaldi keeps a least weight: ln p(x) follows from the weights as they stand."""
+    rng = np.random.default_rng(28)
+    gmm, frames = make_gmm(rng, 3, 2, 300.0), make_frames(rng, 100, 2, 300.0)
+    heavier = DiagGmm(1.25 * gmm.weights, gmm.means, gmm.variances)
+    np.testing.assert_allclose(log_likelihood(heavier, frames), logsumexp(naive_joint(heavier, frames), axis=1), rtol=1e-6)
+    np.testing.assert_allclose(log_likelihood(heavier, frames) - log_likelihood(gmm, frames), np.log(1.25), atol=1e-5)
+    np.testing.assert_allclose(accumulate(heavier, frames).occupancy, accumulate(gmm, frames).occupancy, rtol=1e-5)
 
 
 def test_split_moves_the_widest_dimension_by_one_deviation():
@@ -145,21 +178,53 @@ def test_em_never_lowers_the_likelihood(seed, num_components):
 
 
 class Archive:
-    """Cuts one array anew at each reading, as an archive on disk would be."""
+    """Gives fresh copies at each reading, as an archive on disk would."""
 
-    def __init__(self, frames, cuts):
-        self.frames, self.cuts = frames, cuts
+    def __init__(self, arrays):
+        self.arrays = arrays
 
     def __iter__(self):
-        return (piece.copy() for piece in np.split(self.frames, self.cuts))
+        return (array.copy() for array in self.arrays)
 
 
-@settings(max_examples=8, deadline=None)
-@given(cuts=st.lists(st.integers(0, 20_000), max_size=12).map(sorted), num_threads=st.integers(1, 3), subsample=st.sampled_from([1, 3]))
-def test_same_bits_for_any_cut_and_threads(cuts, num_threads, subsample):
-    frames = make_frames(np.random.default_rng(4), 20_000, 3)
-    options = GmmOptions(num_components=8, final_iters=2, subsample=subsample)
-    assert same_bits(train_gmm(Archive(frames, cuts), options, num_threads), train_gmm(frames, options))
+def make_utterances(seed, num_utts, dim, scale=1.0, offset=0.0):
+    rng = np.random.default_rng(seed)
+    return [(offset + scale * make_frames(rng, num_frames, dim)).astype(np.float32) for num_frames in rng.integers(1, 700, num_utts)]
+
+
+@pytest.mark.parametrize(("scale", "offset"), [(1.0, 0.0), (50.0, 3000.0)])
+@pytest.mark.parametrize("subsample", [1, 3])
+def test_same_bits_for_any_parts_and_threads(scale, offset, subsample):
+    """EM by hand over parts in any order gives the model of train_gmm, at frequencies too, whose mean is 60 deviations."""
+    utterances = make_utterances(4, 60, 5, scale, offset)
+    options = GmmOptions(num_components=16, final_iters=3, subsample=subsample)
+    whole = train_gmm(Archive(utterances), options)
+    assert same_bits(train_gmm(utterances, options, num_threads=3), whole)
+    for num_parts in (1, 8):
+        gmm = train_gmm(utterances, GmmOptions(num_components=1))
+        for num_passes, step in ((2, subsample), (4, subsample), (4, 1), (3, 1)):
+            gmm = split(gmm)
+            for _ in range(num_passes):
+                stats = [GmmStats.zeros(gmm) for _ in range(num_parts)]
+                for index in np.random.default_rng(num_parts).permutation(len(utterances)):
+                    accumulate(gmm, utterances[index][::step], stats[index % num_parts])
+                gmm = update(sum(stats[1:], stats[0]))
+        assert same_bits(gmm, whole)
+
+
+@settings(max_examples=20, deadline=None)
+@given(seed=st.integers(0, 2**16), num_parts=st.integers(1, 9), offset=st.sampled_from([0.0, 60.0, 500.0]))
+def test_statistics_do_not_depend_on_order_and_parts(seed, num_parts, offset):
+    rng = np.random.default_rng(seed)
+    gmm, utterances = make_gmm(rng, 4, 3, offset), make_utterances(seed, 20, 3, offset=offset)
+    one, parts = GmmStats.zeros(gmm), [GmmStats.zeros(gmm) for _ in range(num_parts)]
+    for array in utterances:
+        accumulate(gmm, array, one)
+    for index in rng.permutation(len(utterances)):
+        accumulate(gmm, utterances[index], parts[index % num_parts])
+    total = sum(parts[1:], parts[0])
+    for name in ("occupancy", "first", "second", "num_frames"):
+        np.testing.assert_array_equal(getattr(total, name), getattr(one, name))
 
 
 def test_split_calls_agree():
@@ -179,8 +244,8 @@ def test_long_input_is_the_sum_of_its_blocks():
     gmm = make_gmm(np.random.default_rng(25), 2, 3)
     whole = accumulate(gmm, frames)
     parts = [accumulate(gmm, frames[start : start + gmm_module.BLOCK]) for start in range(0, len(frames), gmm_module.BLOCK)]
-    np.testing.assert_allclose(whole.occupancy, sum(part.occupancy for part in parts), rtol=1e-13)
-    np.testing.assert_allclose(whole.second, sum(part.second for part in parts), rtol=1e-13)
+    np.testing.assert_array_equal(whole.occupancy, sum(part.occupancy for part in parts))
+    np.testing.assert_array_equal(whole.second, sum(part.second for part in parts))
 
 
 def test_llr_is_antisymmetric():
@@ -342,6 +407,26 @@ def test_bad_frame_is_named(function, value):
         function(make_gmm(np.random.default_rng(18), 4, 3), frames)
 
 
+def test_bad_frame_leaves_the_statistics_alone():
+    gmm = make_gmm(np.random.default_rng(29), 4, 3)
+    frames = make_frames(np.random.default_rng(30), gmm_module.BLOCK + 700, 3)
+    stats = accumulate(gmm, frames[:100])
+    before = stats + GmmStats.zeros(gmm)
+    frames[-1, 1] = 1e25
+    with pytest.raises(ValueError, match=f"in frame {len(frames) - 1}, need finite"):
+        accumulate(gmm, frames, stats)
+    assert np.array_equal(stats.second, before.second) and (stats.num_frames, stats.log_likelihood) == (100, before.log_likelihood)
+
+
+def test_global_statistics_of_bad_frames():
+    frames = np.zeros((9, 3), np.float32)
+    with pytest.raises(ValueError, match=r"gmm: frames: got shape \(9, 3\), need \(num_frames, 2\)"):
+        global_stats(frames, 2)
+    frames[4] = np.nan
+    with pytest.raises(ValueError, match="gmm: frames: got a largest magnitude of nan in frame 4, need finite"):
+        global_stats(frames)
+
+
 def test_bad_frame_in_training_is_named():
     arrays = [make_frames(np.random.default_rng(19), 100, 3) for _ in range(3)]
     arrays[2][7, 0] = np.nan
@@ -399,7 +484,9 @@ def test_bad_number_of_threads():
         ([1.0], [[np.nan]], [[1.0]], "means: got nan or inf"),
         ([1.0], [[0.0]], [[np.inf]], "variances: got nan or inf"),
         ([1.0], [[0.0]], [[0.0]], "variances: got 0, need more than 0"),
-        ([0.5, 0.4], [[0.0], [1.0]], [[1.0], [1.0]], "weights: got a sum of 0.9 and a least of 0.4"),
+        ([0.3, 0.1], [[0.0], [1.0]], [[1.0], [1.0]], "weights: got a sum of 0.4 and a least of 0.1"),
+        ([0.9, 0.7], [[0.0], [1.0]], [[1.0], [1.0]], "weights: got a sum of 1.6 and a least of 0.7"),
+        ([1.0], [[1e39]], [[1.0]], "means: got nan or inf, need values within float32"),
         ([1.5, -0.5], [[0.0], [1.0]], [[1.0], [1.0]], "weights: got a sum of 1 and a least of -0.5"),
         ([1.0], [[0.0], [1.0]], [[1.0], [1.0]], r"shapes: got \(\(1,\), \(2, 1\), \(2, 1\)\)"),
         ([1.0], [[0.0, 0.0]], [[1.0]], r"shapes: got \(\(1,\), \(1, 2\), \(1, 1\)\)"),

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 
 from sdtools import cli, gmm_io, scores, tables
@@ -29,7 +27,7 @@ def body(context: cli.Context) -> int:
     genuine_path, spoof_path, rspecifier, scores_out = context.positionals
     options = context[PostOptions]
     for path in (genuine_path, spoof_path):
-        check_settings(path, options, context.log)
+        cli.check_settings(path, options, log=context.log)
     genuine, spoof = gmm_io.read_gmm(genuine_path), gmm_io.read_gmm(spoof_path)
     dims = [gmm.means.shape[1] for gmm in (genuine, spoof)]
     if dims[0] != dims[1]:
@@ -45,21 +43,6 @@ def body(context: cli.Context) -> int:
         status = context.for_each(table, score, llrs.__setitem__, total=table.num_entries)
     scores.write_scores(scores_out, llrs)
     return status
-
-
-def check_settings(gmm_path: str, options: PostOptions, log: cli.Log) -> None:
-    """Refuse a model that was trained on features post-processed otherwise; say so when its settings are not known."""
-    path = Path(f"{gmm_path}.conf")
-    if not path.exists():
-        log.warning(f"{path}: settings of the model are not there: deltas and normalisation are not checked")
-        return
-    trained = cli.load_settings(path, PostOptions)
-    ours, theirs = cli.settings_lines(options), cli.settings_lines(trained)
-    if ours != theirs:
-        raise ValueError(
-            f"{gmm_path}: post-processing: got {' '.join(o for o, t in zip(ours, theirs) if o != t)}, need "
-            f"{' '.join(t for o, t in zip(ours, theirs) if o != t)} as in training. Give the same options to both commands"
-        )
 
 
 if __name__ == "__main__":
