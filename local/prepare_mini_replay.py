@@ -11,7 +11,6 @@ Example: local/prepare_mini_replay.py --nj 2 --seed 1 corpus/mini_replay
 
 import argparse
 import json
-import os
 import shutil
 import sys
 from dataclasses import asdict, dataclass
@@ -80,7 +79,8 @@ def main(argv=None):
             fail(f"--{option}: got {getattr(args, option)}, need {bound} or more")
     if args.corpus.exists() and not (args.corpus / SETTINGS).exists():
         fail(f"{args.corpus}: exists and was not made by this script. Choose another directory or remove it")
-    new = args.corpus.with_name(f"{args.corpus.name}.tmp{os.getpid()}")
+    new = args.corpus.with_name(f".{args.corpus.name}.tmp")
+    shutil.rmtree(new, ignore_errors=True)  # of a run that was killed
     try:
         make_corpus(args, own_speech(args) if args.speech_dir else synthetic_speech(args), new)
         if args.corpus.exists():

@@ -1,7 +1,8 @@
-"""Deltas and mean-variance normalisation of feature matrices."""
+"""Selected columns, deltas and mean-variance normalisation of feature matrices."""
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -68,8 +69,8 @@ def add_deltas(feats: np.ndarray, window: int = 2, order: int = 2) -> np.ndarray
     return np.concatenate(blocks, axis=1)
 
 
-def normalize(feats: np.ndarray) -> np.ndarray:
-    """Each dimension with mean 0 and variance 1 over the utterance (biased variance, floored at `VARIANCE_FLOOR`).
+def cmvn_stats(feats: np.ndarray) -> np.ndarray:
+    """Kaldi's statistics for normalisation, float64: sums and the number of frames, then sums of squares and 0.
 
     Parameters
     ----------
@@ -77,29 +78,104 @@ def normalize(feats: np.ndarray) -> np.ndarray:
 
     Returns
     -------
-    (num_frames, D) array of the input's type
-        Statistics are taken in float64, about the mean.
+    (2, D + 1) array
+        Those of several utterances add up (`test_postprocess.py::test_statistics_add_up_to_those_of_all_frames`).
     """
-    if len(feats) == 0:
-        return feats
-    centred = feats - feats.mean(axis=0, dtype=np.float64)
-    deviation = np.sqrt(np.maximum(np.mean(centred**2, axis=0), VARIANCE_FLOOR))
-    return (centred / deviation).astype(feats.dtype)
+    feats = feats.astype(np.float64)
+    return np.stack([np.append(feats.sum(axis=0), len(feats)), np.append((feats**2).sum(axis=0), 0)])
 
 
-def postprocess(feats: np.ndarray, options: PostOptions) -> np.ndarray:
-    """Deltas, then normalisation over all dimensions, as `options` say.
+def normalize(feats: np.ndarray, stats: np.ndarray | None = None, norm_vars: bool = True) -> np.ndarray:
+    """Each dimension with mean 0 and, with `norm_vars`, variance 1 (biased, floored at `VARIANCE_FLOOR`): Kaldi's apply-cmvn.
+
+    Parameters
+    ----------
+    feats : (num_frames, D) array
+    stats : (2, D + 1) array, optional
+        As of `cmvn_stats`; mean and variance are those of `feats` if there are none.
+
+    Returns
+    -------
+    (num_frames, D) array of the input's type
 
     Raises
     ------
     ValueError
-        If there is no frame, or a value is not finite.
+        If `stats` are of another dimension, of less than one frame, or not finite.
+
+    Notes
+    -----
+    All is reckoned in float64. The variance of `feats` itself is taken about the mean, which loses no digits to a large mean;
+    Kaldi's sums leave only the difference of mean square and squared mean.
+    """
+    if len(feats) == 0:
+        return feats
+    if stats is None:
+        centred = feats - feats.mean(axis=0, dtype=np.float64)
+        variance = np.mean(centred**2, axis=0)
+    else:
+        mean, mean_square = _moments(stats, feats.shape[1])
+        centred = feats - mean
+        variance = mean_square - mean**2
+    if norm_vars:
+        centred /= np.sqrt(np.maximum(variance, VARIANCE_FLOOR))
+    return centred.astype(feats.dtype)
+
+
+def _moments(stats: np.ndarray, num_dims: int) -> np.ndarray:
+    """Means and mean squares of Kaldi's statistics, (2, D)."""
+    if stats.shape != (2, num_dims + 1):
+        raise ValueError(f"CMVN statistics: shape: got {stats.shape}, need (2, {num_dims + 1}). Take those of the same features")
+    if not np.isfinite(stats).all():
+        raise ValueError("CMVN statistics: got a value that is not finite, need numbers. Compute them anew")
+    if not stats[0, -1] >= 1:
+        raise ValueError(f"CMVN statistics: frames: got {stats[0, -1]:g}, need 1 or more. Compute them anew")
+    return stats[:, :-1] / np.float64(stats[0, -1])
+
+
+def parse_columns(select: str) -> list[range]:
+    """Ranges of column numbers that a text such as `0-3,7,9-8` names: from 0, both ends count, `9-8` is 9, 8.
+
+    Raises
+    ------
+    ValueError
+        If it is not of this form.
+    """
+    if not re.fullmatch(r"[0-9]+(-[0-9]+)?(,[0-9]+(-[0-9]+)?)*", select):
+        raise ValueError(f"columns: got {select!r}, need numbers and ranges of them, such as 0-3,7,9-8. Count from 0")
+    ends = [(int(part.split("-")[0]), int(part.split("-")[-1])) for part in select.split(",")]
+    return [range(first, last + 1) if first <= last else range(first, last - 1, -1) for first, last in ends]
+
+
+def select_columns(feats: np.ndarray, columns: list[range]) -> np.ndarray:
+    """The columns of (num_frames, D) `feats` that `parse_columns` gave, in their order, as Kaldi's select-feats.
+
+    Raises
+    ------
+    ValueError
+        If there is no such column.
+    """
+    highest = max(end for part in columns for end in (part[0], part[-1]))
+    if highest >= feats.shape[1]:
+        raise ValueError(f"features: columns: got {highest}, need less than {feats.shape[1]}; they count from 0. Select others")
+    return feats[:, np.concatenate(columns)]
+
+
+def postprocess(feats: np.ndarray, options: PostOptions, columns: list[range] | None = None) -> np.ndarray:
+    """Selection, then deltas, then normalisation over all dimensions, as `options` and `parse_columns` say.
+
+    Raises
+    ------
+    ValueError
+        If there is no frame, a value is not finite, or a column is not there.
     """
     if len(feats) == 0:
         raise ValueError("features: frames: got 0, need 1 or more. Drop the utterance or compute its features anew")
     if not np.isfinite(feats).all():
         row = int(np.flatnonzero(~np.isfinite(feats).all(axis=1))[0])
         raise ValueError(f"features: frame {row}: got a value that is not finite, need numbers. Compute its features anew")
+    if columns:
+        feats = select_columns(feats, columns)
     if options.deltas:
         feats = add_deltas(feats, options.delta_window, options.delta_order)
     return normalize(feats) if options.cmvn else feats

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from sdtools import audio, tables
-from sdtools.bin import compute_feats, score_gmm, train_gmm
+from sdtools.bin import acc_gmm, compute_feats, score_gmm, train_gmm
 from sdtools.envelope import EnvelopeOptions
 from sdtools.filterbank import FilterBankOptions
 from sdtools.gmm_io import read_gmm
@@ -39,6 +39,7 @@ def make_recipe_directory(folder):
             gate = 1 if steady else 0.1 + (np.arange(6400) // 800 + i // 2) % 2  # on and off in 50 ms: normalisation leaves it
             audio.write_audio(data / "wav" / f"{key}.wav", 0.05 * gate * rng.standard_normal(6400), RATE_HZ)
         (data / "wav.scp").write_text("".join(f"{key} data/{name}/wav/{key}.wav\n" for key in keys))
+        (data / "utt2spk").write_text("".join(f"{key} {key[:-1]}\n" for key in keys))
         (data / "utt2label").write_text("".join(f"{key} {('spoof', 'genuine')[i % 2]}\n" for i, key in enumerate(keys)))
     (folder / "feats").mkdir()
     systems = [folder / "exp" / name for name in ("cf_sd6", "cm_sd6")]
@@ -72,6 +73,9 @@ def recipe(tmp_path_factory):
                 gmms = [f"exp/{system}_sd6/{label}.gmm" for label in ("genuine", "spoof")]
                 argv = [*gmms, f"scp:data/{name}/{system}.scp", f"exp/{system}_sd6/scores/{name}.txt"]
                 assert score_gmm.main(["--print-args=false", *argv]) == 0
+        (folder / "exp" / "3.gmm").write_bytes(Path("exp/cm_sd6/genuine.gmm").read_bytes())
+        for part, name in enumerate(("train", "dev"), 1):
+            assert acc_gmm.main(["--print-args=false", "exp/3.gmm", f"scp:data/{name}/cm.scp", f"exp/3.{part}.acc"]) == 0
         from sdtools.bin import train_fusion
 
         scores = [f"exp/{system}_sd6/scores/dev.txt" for system in ("cf", "cm")]
@@ -281,7 +285,7 @@ def test_class_without_utterances(recipe, tmp_path, capsys):
 def test_scoring_with_other_settings_than_training(recipe, tmp_path, capsys):
     gmms = ["exp/cf_sd6/genuine.gmm", "exp/cf_sd6/spoof.gmm"]
     assert score_gmm.main(["--delta-window=3", *gmms, "scp:data/eval/cf.scp", f"{tmp_path}/x.txt"]) == 1
-    assert "post-processing: got --delta-window=3, need --delta-window=2 as in training" in capsys.readouterr().err
+    assert "settings: got --delta-window=3, need --delta-window=2 as in " in capsys.readouterr().err
 
 
 def test_scoring_with_features_of_another_kind(recipe, tmp_path, capsys):
