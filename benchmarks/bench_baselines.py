@@ -1,0 +1,83 @@
+"""Real-time factor of the paper's baseline features on one core, and the ratio to one FFT of every frame.
+
+    python benchmarks/bench_baselines.py
+
+A system is a function that makes what takes samples to features; the utterances are of all lengths, prime ones too, and each is new.
+The last column sets the time against numpy's FFT of a 512-sample frame every 10 ms, which any short-term feature needs.
+"""
+
+import platform
+import time
+from pathlib import Path
+
+import numpy as np
+from threadpoolctl import threadpool_limits
+
+from sdtools.cqcc import CqccExtractor, CqccOptions
+from sdtools.envelope import EnvelopeOptions
+from sdtools.fdlp import FdlpExtractor, FdlpOptions
+from sdtools.filterbank import FilterBankOptions
+from sdtools.modulation import ModulationExtractor, ModulationOptions
+from sdtools.triangular import TriangularExtractor, TriangularOptions
+
+RATE_HZ = 16000
+NUM_SAMPLES = (17401, 40000, 47237, 64000, 70001, 100000, 160001)
+NUM_ROUNDS = 5
+
+
+def cqcc():
+    """B1."""
+    return CqccExtractor(CqccOptions(), RATE_HZ)
+
+
+def tc():
+    """B2."""
+    return FdlpExtractor(TriangularOptions(), FdlpOptions(), RATE_HZ)
+
+
+def modulation():
+    """B3: all three features."""
+    return ModulationExtractor(TriangularOptions(), ModulationOptions(), RATE_HZ, ("mcf", "mse", "stcc"))
+
+
+def triangular():
+    """CM with triangular filters, all four orders of Table 1."""
+    return TriangularExtractor(FilterBankOptions(), EnvelopeOptions(), RATE_HZ, orders=(0, 2, 4, 6), features=("cm",))
+
+
+SYSTEMS = (cqcc, tc, modulation, triangular)
+
+
+def framewise_fft(samples):
+    np.fft.rfft(np.lib.stride_tricks.sliding_window_view(samples, 512)[::160])
+
+
+def seconds(function, *args):
+    start = time.perf_counter()
+    function(*args)
+    return time.perf_counter() - start
+
+
+def main():
+    lines = Path("/proc/cpuinfo").read_text().splitlines()
+    cpu = next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), platform.processor())
+    print(f"Baseline features: {cpu}, one core, {len(NUM_SAMPLES)} utterances, best of {NUM_ROUNDS} interleaved rounds")
+    rng = np.random.default_rng(0)
+    utterances = [0.1 * rng.standard_normal(num_samples) for num_samples in NUM_SAMPLES]
+    durations = np.array(NUM_SAMPLES) / RATE_HZ
+    print(f"{'system':<12}{'set-up, s':>10}{'RTF':>9}{'slowest RTF':>13}{'times the FFTs':>16}")
+    for system in SYSTEMS:
+        set_up = seconds(system)
+        extractor = system()
+        extractor(utterances[0])  # compiles and imports
+        rounds = [[(seconds(extractor, u), seconds(framewise_fft, u)) for u in utterances] for _ in range(NUM_ROUNDS)]
+        ours, theirs = np.min(rounds, axis=0).T
+        print(
+            f"{system.__name__:<12}{set_up:>10.2f}{ours.sum() / durations.sum():>9.4f}{(ours / durations).max():>13.4f}"
+            f"{ours.sum() / theirs.sum():>16.1f}"
+        )
+
+
+if __name__ == "__main__":
+    with threadpool_limits(1):
+        main()

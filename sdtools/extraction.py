@@ -1,0 +1,99 @@
+"""What every command that computes features from sound shares: options, names of outputs, the loop over recordings."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from sdtools import audio, cli, tables
+
+
+@dataclass(frozen=True)
+class AudioOptions:
+    """Recordings that are taken, and how many at once."""
+
+    sample_rate_hz: int = field(default=16000, metadata={"help": "rate that every recording must have"})
+    channel: int | None = field(default=None, metadata={"help": "channel of recordings with several, from 0"})
+    num_threads: int = field(default=1, metadata={"help": "utterances computed at once"})
+
+    def __post_init__(self):
+        if self.sample_rate_hz < 1 or self.num_threads < 1:
+            raise ValueError(f"got --sample-rate-hz={self.sample_rate_hz} --num-threads={self.num_threads}, need 1 or more")
+
+
+@dataclass(frozen=True)
+class TableOptions:
+    """Further outputs; not settings of the features."""
+
+    write_num_frames: str = field(default="", metadata={"help": "table for the numbers of frames, e.g. ark,t:data/eval/utt2num_frames"})
+    write_utt2dur: str = field(default="", metadata={"help": "table for the durations in seconds, e.g. ark,t:data/eval/utt2dur"})
+
+
+OPTIONS = (AudioOptions, TableOptions, cli.InputOptions)
+
+
+def fill(wspecifier: str, **choices: Sequence) -> dict[tuple, str]:
+    """`wspecifier` with {name} filled in, for every combination of the choices.
+
+    Raises
+    ------
+    UsageError
+        If two combinations get the same file.
+    """
+    outputs = {}
+    for values in itertools.product(*choices.values()):
+        outputs[values] = wspecifier
+        for name, value in zip(choices, values):
+            outputs[values] = outputs[values].replace(f"{{{name}}}", str(value))
+    files = [file for name in outputs.values() for file in name.partition(":")[2].split(",")]
+    if len(set(files)) < len(files):
+        braces = " and ".join(f"{{{name}}}" for name in choices)
+        raise cli.UsageError(f"wspecifier: got {wspecifier!r}, need {braces} in each file, or one {' and one '.join(choices)}")
+    return outputs
+
+
+def run(
+    context: cli.Context,
+    rspecifier: str,
+    outputs: Mapping[Hashable, str],
+    extractor: Callable[[np.ndarray], Mapping[Hashable, np.ndarray]],
+    *settings: object,
+) -> int:
+    """Exit status after writing extractor(samples)[name] of every recording to the table outputs[name], and settings to <archive>.conf."""
+    options, further = context[AudioOptions], context[TableOptions]
+    with contextlib.ExitStack() as stack:
+        recordings = stack.enter_context(
+            audio.open_audio(
+                rspecifier,
+                sample_rate_hz=options.sample_rate_hz,
+                channel=options.channel,
+                allow_pipes=context[cli.InputOptions].allow_pipes,
+            )
+        )
+        writers = {name: stack.enter_context(tables.open_writer(wspecifier)) for name, wspecifier in outputs.items()}
+        num_frames, durations_sec = (
+            stack.enter_context(tables.open_writer(wspecifier, kind)) if wspecifier else None
+            for wspecifier, kind in ((further.write_num_frames, "int"), (further.write_utt2dur, "float"))
+        )
+
+        def compute(entry: tables.Entry) -> tuple[Mapping[Hashable, np.ndarray], float]:
+            samples, rate_hz = entry.load()
+            return extractor(samples), len(samples) / rate_hz
+
+        def write(key: str, result: tuple) -> None:
+            feats, duration_sec = result
+            for name, writer in writers.items():
+                writer.write(key, feats[name])
+            if num_frames:
+                num_frames.write(key, len(feats[name]))
+            if durations_sec:
+                durations_sec.write(key, duration_sec)
+
+        status = context.for_each(recordings, compute, write, total=recordings.num_entries, num_threads=options.num_threads)
+    for archive in [writer.path for writer in writers.values() if writer.path]:
+        cli.save_settings(f"{archive}.conf", options, *settings)
+    return status
