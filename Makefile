@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test lint bench clean
+.PHONY: demo test test-cluster lint bench clean
 
 demo: .venv/ready                          ## the whole chain on a corpus that it makes; prints Tables 1 and 2
 	cd egs/mini_replay/sd && ./run.sh
@@ -12,13 +12,18 @@ test: .venv/ready-test                     ## lint and all tests
 	$(BIN)/ruff format --check .
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
+test-cluster: .venv/ready-test             ## the launchers and the recipe on a real Slurm and a real Grid Engine, as root on Debian
+	tests/cluster/run.sh $(BIN)/python
+
 lint: .venv/ready-test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
 bench: .venv/ready-test                    ## speed against plain numpy, scipy and scikit-learn, and the share of the machine's bound
 	$(BIN)/python benchmarks/bench_extraction.py
+	$(BIN)/python benchmarks/bench_baselines.py
 	$(BIN)/python benchmarks/bench_gmm.py
+	$(BIN)/python benchmarks/bench_tables.py
 
 clean:                                     ## what the recipes and the set-up wrote
 	rm -rf .venv build *.egg-info .pytest_cache .ruff_cache .hypothesis egs/*/*/corpus* egs/*/*/data egs/*/*/exp
