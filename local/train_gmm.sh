@@ -21,7 +21,7 @@ done
 mkdir -p "$dir"
 for class in genuine spoof; do
   list=$dir/$class.scp inputs=("${data[@]/%//utt2label}" "${data[@]/%//feats.scp}")
-  awk -v class=$class 'FILENAME ~ /utt2label$/ {label[$1] = $2} FILENAME ~ /feats.scp$/ && label[$1] == class' "${inputs[@]}" >"$list.tmp"
+  awk -v class=$class '{sub(/\r$/, "")} FILENAME ~ /utt2label$/ {label[$1] = $2} FILENAME ~ /feats.scp$/ && label[$1] == class' "${inputs[@]}" >"$list.tmp"
   [ -s "$list.tmp" ] || { echo "$0: ${data[*]}: got no utterance labelled $class, need one or more. Look at utt2label" >&2; exit 1; }
   if cmp -s "$list.tmp" "$list"; then rm "$list.tmp"; else mv "$list.tmp" "$list"; fi
 done

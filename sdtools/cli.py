@@ -80,7 +80,10 @@ class Command:
         """Exit status of `body(context)`: 0 done, 1 refused or failed, 128 + n ended by signal n."""
         argv = list(sys.argv[1:] if argv is None else argv)
         if any(word in ("--help", "-h") for word in _flags(argv)):
-            print(self.help())
+            try:
+                print(self.help(), flush=True)
+            except BrokenPipeError:  # a reader who has seen enough; Python would complain once more at its end
+                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return 0
         log = Log(self.name)
         debug = "--debug=true" in argv or "--debug" in argv
@@ -131,7 +134,8 @@ class Command:
     def _check_positionals(self, words: list[str]) -> None:
         variadic = any(name.endswith("...") for name in self.positionals)
         if len(words) < len(self.positionals) or (len(words) > len(self.positionals) and not variadic):
-            raise UsageError(f"{self.name}: arguments: got {len(words)}, need {' '.join(self.positionals)}")
+            cause = "; a value stands after '=', as in --name=true" if words[:1] in (["true"], ["false"]) else ""
+            raise UsageError(f"{self.name}: arguments: got {len(words)}, need {' '.join(self.positionals)}{cause}")
 
     def help(self) -> str:
         """The text of `--help`."""
@@ -205,7 +209,10 @@ class Context:
         with contextlib.closing(results):  # the threads end before the caller goes on
             for entry, value, error in self._progress(results, total):
                 if error is None:
-                    write(entry.key, value)
+                    try:
+                        write(entry.key, value)
+                    except ValueError as e:
+                        raise ValueError(f"{entry.key} ({entry.where}): {e}") from e
                     num_done += 1
                     continue
                 message = f"{entry.key} ({entry.where}): {_one_line(error)}"
@@ -216,7 +223,7 @@ class Context:
                 self.log.warning(f"skipped {message}")
         num_skipped += getattr(entries, "num_skipped", 0)
         if num_done == 0:
-            raise ValueError(f"{self.command.name}: input: got no usable entry ({num_skipped} skipped), need at least one")
+            raise ValueError(f"{getattr(entries, 'name', 'input')}: got no usable entry ({num_skipped} skipped), need at least one")
         self.log.info(f"done {num_done} of {num_done + num_skipped}, {num_skipped} skipped")
         return 0
 
@@ -294,7 +301,10 @@ def check_settings(path: str, *options: object, log: Log | None = None) -> None:
     pairs = zip(settings_lines(*options), settings_lines(*(load_settings(conf, type(o)) for o in options)))
     if differ := [pair for pair in pairs if pair[0] != pair[1]]:
         got, need = (" ".join(words) for words in zip(*differ))
-        raise ValueError(f"{path}: settings: got {got}, need {need} as in {conf}. Give the same to every command of a system")
+        raise ValueError(
+            f"{path}: settings: got {got}, need {need} as in {conf}. Give the same to every command of a system; if "
+            f"sd-post-feats has done it to the features already, take {conf} away"
+        )
 
 
 def _flags(argv: Sequence[str]) -> list[str]:

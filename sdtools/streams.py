@@ -39,6 +39,7 @@ class Input:
             self.process = subprocess.Popen(["/bin/sh", "-c", rxfilename[:-1]], stdout=subprocess.PIPE, bufsize=0)
             self.file = self.process.stdout
         else:
+            check_is_no_table(rxfilename)
             self.name, offset = split_offset(rxfilename)
             try:
                 self.file = open(self.name, "rb", 0)  # noqa: SIM115 - closed by close()
@@ -193,6 +194,18 @@ class Input:
             self.process.wait()
 
 
+def check_is_no_table(name):
+    """Refuse a table's name where a file's is needed, as Kaldi does."""
+    if re.match(r"(\w+,)*(ark|scp)(,\w+)*:", name):
+        raise TableError(f"{name}: got the name of a table, need that of a file. Leave out what stands before the colon, and the colon")
+
+
+def check_output(wxfilename):
+    """Refuse before a long computation what could not be written at its end."""
+    if wxfilename not in ("", "-") and wxfilename[0] != "|" and (os.path.isfile(wxfilename) or not os.path.exists(wxfilename)):
+        Output(wxfilename).discard()
+
+
 def split_offset(rxfilename):
     """Split ``file:byte`` into the file and the byte, 0 where none is given."""
     path, _, digits = rxfilename.rpartition(":")
@@ -243,6 +256,7 @@ class Output:
             self.process = subprocess.Popen(["/bin/sh", "-c", wxfilename[1:]], stdin=subprocess.PIPE)
             self.file = self.process.stdin
         else:
+            check_is_no_table(wxfilename)
             with self.errors():
                 self.target = os.path.realpath(wxfilename)
                 if os.path.isfile(self.target) or not os.path.exists(self.target):  # nothing else, such as /dev/null, is renamed over
@@ -268,6 +282,10 @@ class Output:
             with suppress(OSError), open(os.devnull, "wb") as nowhere:  # or Python writes the rest at exit, in vain and with a message
                 os.dup2(nowhere.fileno(), self.file.fileno())
         reason = getattr(e, "strerror", e)
+        if isinstance(e, BrokenPipeError):
+            return TableError(
+                f"{self.name}: write: got a reader that ended first, need one that reads all. Nothing is wrong if it had enough"
+            )
         return TableError(f"{self.name}: write: got '{reason}', need a place to write to. Check path, rights and room")
 
     def _early_end(self):

@@ -177,3 +177,16 @@ def test_sigterm_ends_through_the_with_blocks(tmp_path):
         os.kill(process.pid, signal.SIGTERM)
         assert process.wait(10) == 128 + signal.SIGTERM
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_reader_of_the_help_may_leave():
+    code = "from sdtools.bin import score_gmm; raise SystemExit(score_gmm.main(['--help']))"
+    result = subprocess.run(
+        ["bash", "-c", '"$0" -c "$1" | true; echo ${PIPESTATUS[0]}', sys.executable, code], capture_output=True, text=True
+    )
+    assert (result.stdout, result.stderr) == ("0\n", "")
+
+
+def test_a_value_after_a_blank_is_explained(capsys):
+    assert run("--loud", "true", "in", "out")[0] == 1
+    assert "got 3, need <in> <out>; a value stands after '='" in capsys.readouterr().err

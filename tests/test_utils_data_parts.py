@@ -177,7 +177,7 @@ def test_what_cannot_be_written_leaves_all_as_it_was(data, script):
     dirs = [merged, data] if script == "combine_data.py" else [data, merged]
     limited = ["bash", "-c", 'ulimit -f 1; exec "$@"', "-", sys.executable, "-S", UTILS / script, *dirs]
     done = subprocess.run(limited, capture_output=True, text=True)  # files above 1 kB cannot be written
-    assert (done.returncode, done.stderr.splitlines()[-1]) == (1, f"{script}: [Errno 27] File too large")
+    assert (done.returncode, done.stderr.splitlines()[-1]) == (1, f"{script}: input/output: File too large")
     assert read(merged) == old
     succeed(script, *dirs)
     assert read(merged) == read(data)
@@ -332,9 +332,9 @@ def test_subset_by_list_of_speakers(data):
         (["--per-spk", "data", "7", "x"], "data: got 7 utterances to take, need 1 to 6"),
         (["data", "0", "x"], "data: got 0 utterances to take, need 1 to 6"),
         (["--utt-list", "list", "data", "x"], "list: got 2 names, none of them in the directory, need one or more"),
-        (["--spk-list", "none", "data", "x"], "[Errno 2] No such file or directory: 'none'"),
+        (["--spk-list", "none", "data", "x"], "none: No such file or directory"),
         (["--shortest", "data", "2", "x"], "data: got no length of 'a-1', need utt2num_frames or utt2dur of all utterances"),
-        (["data", "2", "file"], "[Errno 17] File exists: 'file'"),
+        (["data", "2", "file"], "file: File exists"),
     ],
 )
 def test_subset_refuses(data, words, message):

@@ -39,7 +39,10 @@ def run(main):
     try:
         status = main()
         sys.stdout.flush()
-    except (ValueError, OSError) as error:
+    except OSError as error:
+        say(f"{error.filename or 'input/output'}: {error.strerror}")
+        status = 1
+    except ValueError as error:
         say(error)
         status = 1
     except KeyboardInterrupt:

@@ -186,7 +186,9 @@ def main(doc, prepare):
         if causes:
             report_failures(launch, causes, output)
         sys.exit(bool(causes))
-    except (ValueError, OSError) as error:
+    except OSError as error:
+        sys.exit(f"{WHO}: {error.filename or 'input/output'}: {error.strerror}")
+    except ValueError as error:
         sys.exit(f"{WHO}: {error}")
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from sdtools import cli, gmm_io, tables
+from sdtools import cli, gmm_io, streams, tables
 from sdtools.gmm import GmmStats, accumulate
 from sdtools.postprocess import PostOptions, postprocess
 
@@ -42,8 +42,9 @@ def body(context: cli.Context) -> int:
     """Parse, open, loop by key, count, return."""
     gmm_in, rspecifier, acc_out = context.positionals
     options, post_options = context[AccOptions], context[PostOptions]
-    cli.check_settings(gmm_in, post_options, log=context.log)
+    streams.check_output(acc_out)
     gmm = gmm_io.read_gmm(gmm_in)
+    cli.check_settings(gmm_in, post_options, log=context.log)
     stats = GmmStats.zeros(gmm)
 
     def add(entry: tables.Entry) -> None:

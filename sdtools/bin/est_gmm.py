@@ -38,8 +38,8 @@ def body(context: cli.Context) -> int:
     if len(set(accs)) < len(accs):
         twice = next(path for path in accs if accs.count(path) > 1)
         raise ValueError(f"{twice}: statistics: got them twice, need each part once. Name the parts one by one")
-    cli.check_settings(gmm_in, UpdateOptions(options.variance_floor))
     gmm = gmm_io.read_gmm(gmm_in)
+    cli.check_settings(gmm_in, UpdateOptions(options.variance_floor))
     total = GmmStats.zeros(gmm)
     for path in accs:
         stats = gmm_io.read_stats(path)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from sdtools import cli, gmm_io, tables
+from sdtools import cli, gmm_io, streams, tables
 from sdtools.gmm import GmmOptions, GmmStats, global_stats, split, update
 from sdtools.postprocess import PostOptions, postprocess
 
@@ -37,6 +37,7 @@ def body(context: cli.Context) -> int:
     """Parse, open, loop by key, count, return."""
     rspecifier, gmm_out = context.positionals
     options = context[GmmOptions]
+    streams.check_output(gmm_out)
     total: list[GmmStats] = []
 
     def stats_of(entry: tables.Entry) -> GmmStats:

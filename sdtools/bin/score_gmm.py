@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from sdtools import cli, gmm_io, scores, tables
+from sdtools import cli, gmm_io, scores, streams, tables
 from sdtools.gmm import llr
 from sdtools.postprocess import PostOptions, postprocess
 
@@ -26,9 +26,10 @@ def body(context: cli.Context) -> int:
     """Parse, open, loop by key, count, return."""
     genuine_path, spoof_path, rspecifier, scores_out = context.positionals
     options = context[PostOptions]
+    streams.check_output(scores_out)
+    genuine, spoof = gmm_io.read_gmm(genuine_path), gmm_io.read_gmm(spoof_path)
     for path in (genuine_path, spoof_path):
         cli.check_settings(path, options, log=context.log)
-    genuine, spoof = gmm_io.read_gmm(genuine_path), gmm_io.read_gmm(spoof_path)
     dims = [gmm.means.shape[1] for gmm in (genuine, spoof)]
     if dims[0] != dims[1]:
         raise ValueError(

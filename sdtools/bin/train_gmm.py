@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from sdtools import cli, gmm_io, tables
+from sdtools import cli, gmm_io, streams, tables
 from sdtools.gmm import GmmOptions, train_gmm
 from sdtools.postprocess import PostOptions, postprocess
 
@@ -43,6 +43,7 @@ def body(context: cli.Context) -> int:
     """Parse, open, loop by key, count, return."""
     rspecifier, gmm_out = context.positionals
     options = context[TrainOptions]
+    streams.check_output(gmm_out)
     frames = Frames(rspecifier, context[PostOptions], int(options.max_memory * 2**30), context[cli.InputOptions].allow_pipes)
     num_frames, num_components = frames.read(context), context[GmmOptions].num_components
     if num_frames < 10 * num_components:
