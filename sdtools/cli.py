@@ -135,7 +135,7 @@ class Command:
         variadic = any(name.endswith("...") for name in self.positionals)
         if len(words) < len(self.positionals) or (len(words) > len(self.positionals) and not variadic):
             cause = "; a value stands after '=', as in --name=true" if words[:1] in (["true"], ["false"]) else ""
-            raise UsageError(f"{self.name}: arguments: got {len(words)}, need {' '.join(self.positionals)}{cause}")
+            raise UsageError(f"{self.name}: arguments: got {len(words)}, need {' '.join(self.positionals) or 'none'}{cause}")
 
     def help(self) -> str:
         """The text of `--help`."""

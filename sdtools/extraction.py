@@ -61,9 +61,12 @@ def run(
     rspecifier: str,
     outputs: Mapping[Hashable, str],
     extractor: Callable[[np.ndarray], Mapping[Hashable, np.ndarray]],
-    *settings: object,
+    settings_of: Callable[[Hashable], tuple],
 ) -> int:
-    """Exit status after writing extractor(samples)[name] of every recording to the table outputs[name], and settings to <archive>.conf."""
+    """Exit status after writing extractor(samples)[name] of every recording to the table outputs[name].
+
+    What settings_of(name) gives, option dataclasses, goes to <archive>.conf.
+    """
     options, further = context[AudioOptions], context[TableOptions]
     with contextlib.ExitStack() as stack:
         recordings = stack.enter_context(
@@ -74,11 +77,11 @@ def run(
                 allow_pipes=context[cli.InputOptions].allow_pipes,
             )
         )
-        writers = {name: stack.enter_context(tables.open_writer(wspecifier)) for name, wspecifier in outputs.items()}
-        num_frames, durations_sec = (
+        num_frames, durations_sec = (  # before the features, so that they appear after them
             stack.enter_context(tables.open_writer(wspecifier, kind)) if wspecifier else None
             for wspecifier, kind in ((further.write_num_frames, "int"), (further.write_utt2dur, "float"))
         )
+        writers = {name: stack.enter_context(tables.open_writer(wspecifier)) for name, wspecifier in outputs.items()}
 
         def compute(entry: tables.Entry) -> tuple[Mapping[Hashable, np.ndarray], float]:
             samples, rate_hz = entry.load()
@@ -94,6 +97,7 @@ def run(
                 durations_sec.write(key, duration_sec)
 
         status = context.for_each(recordings, compute, write, total=recordings.num_entries, num_threads=options.num_threads)
-    for archive in [writer.path for writer in writers.values() if writer.path]:
-        cli.save_settings(f"{archive}.conf", options, *settings)
+    for name, writer in writers.items():
+        if writer.path:
+            cli.save_settings(f"{writer.path}.conf", options, *settings_of(name))
     return status

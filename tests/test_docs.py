@@ -43,7 +43,7 @@ def test_commands_for_kaldi_users(recipe):
     features, _, gmm, _, resume = outputs
     assert "\ntrain-000  [\n" in features.stdout
     for table, line in (("utt2num_frames", "train-000 39 \n"), ("utt2dur", "train-000 0.4 \n"), ("frame_shift", "0.01\n")):
-        assert (recipe / "data/cm_sd6/train" / table).read_text().startswith(line)
+        assert (recipe / "kaldi/cm_sd6/train" / table).read_text().startswith(line)
     assert gmm.stdout == "<DiagGMM> \n"
-    assert (recipe / "1.dubm").read_bytes().startswith(b"\0B<DiagGMM> ")
+    assert (recipe / "kaldi/1.dubm").read_bytes().startswith(b"\0B<DiagGMM> ")
     assert re.findall(r"(\d) / 3 were done before", resume.stderr) == ["3", "2"]

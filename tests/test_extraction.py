@@ -26,7 +26,7 @@ def run(tmp_path, monkeypatch):
     def body(context):
         rspecifier, wspecifier = context.positionals
         outputs = extraction.fill(wspecifier, feature=("peak", "half"), order=(1,))
-        return extraction.run(context, rspecifier, outputs, peaks)
+        return extraction.run(context, rspecifier, outputs, peaks, lambda name: ())
 
     return lambda *argv: command.run(body, ["--print-args=false", *argv])
 

@@ -37,11 +37,21 @@ def test_module_imports_only_what_its_layer_may(path):
         assert "numba" not in others or path.stem in ("subbands", "gmm", "triangular")
     elif path.stem in FILES:
         assert ours <= FILES | MATHS
+    elif path.stem == "plots":
+        assert ours <= MATHS and others == {"numpy", "matplotlib"}
     elif path.stem == "extraction":
         assert ours == {"audio", "cli", "tables"}
     else:
         assert path.stem == "cli" and ours == {"streams"}
-    assert "bin" not in ours and "matplotlib" not in others
+    assert "bin" not in ours
+
+
+@pytest.mark.parametrize("path", modules("sdtools") + modules("sdtools/bin") + modules("local"), ids=lambda p: p.name)
+def test_only_plots_imports_matplotlib(path):
+    """And a command imports plots only where it draws."""
+    assert ("matplotlib" in imports(path)) == (path.name == "plots.py")
+    at_the_top = [node for node in ast.parse(path.read_text()).body if isinstance(node, (ast.Import, ast.ImportFrom))]
+    assert "plots" not in {alias.name for node in at_the_top for alias in node.names}
 
 
 @pytest.mark.parametrize("path", modules("sdtools") + modules("sdtools/bin") + modules("utils") + modules("local"), ids=lambda p: p.name)

@@ -26,7 +26,7 @@ def body(context: cli.Context) -> int:
     rspecifier, wspecifier = context.positionals
     cqcc = context[CqccOptions]
     extractor = CqccExtractor(cqcc, context[extraction.AudioOptions].sample_rate_hz)
-    return extraction.run(context, rspecifier, {"cqcc": wspecifier}, lambda samples: {"cqcc": extractor(samples)}, cqcc)
+    return extraction.run(context, rspecifier, {"cqcc": wspecifier}, lambda samples: {"cqcc": extractor(samples)}, lambda _: (cqcc,))
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from sdtools import cli, extraction
 from sdtools.envelope import EnvelopeOptions
@@ -55,7 +55,11 @@ def body(context: cli.Context) -> int:
         bank, envelope, context[extraction.AudioOptions].sample_rate_hz, orders=options.orders, features=options.features
     )
     outputs = extraction.fill(wspecifier, feature=options.features, order=options.orders)
-    return extraction.run(context, rspecifier, outputs, extractor, options, bank, envelope)
+
+    def settings_of(output: tuple[str, int]) -> tuple:
+        return replace(options, features=output[:1], orders=output[1:]), bank, envelope
+
+    return extraction.run(context, rspecifier, outputs, extractor, settings_of)
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from sdtools import cli, extraction
 from sdtools.modulation import ModulationExtractor, ModulationOptions
@@ -44,7 +44,7 @@ def body(context: cli.Context) -> int:
     options, bands, modulation = context[ComputeOptions], context[TriangularOptions], context[ModulationOptions]
     extractor = ModulationExtractor(bands, modulation, context[extraction.AudioOptions].sample_rate_hz, options.features)
     outputs = {feature: name for (feature,), name in extraction.fill(wspecifier, feature=options.features).items()}
-    return extraction.run(context, rspecifier, outputs, extractor, options, bands, modulation)
+    return extraction.run(context, rspecifier, outputs, extractor, lambda name: (replace(options, features=(name,)), bands, modulation))
 
 
 if __name__ == "__main__":

@@ -26,7 +26,7 @@ def body(context: cli.Context) -> int:
     rspecifier, wspecifier = context.positionals
     bands, fdlp = context[TriangularOptions], context[FdlpOptions]
     extractor = FdlpExtractor(bands, fdlp, context[extraction.AudioOptions].sample_rate_hz)
-    return extraction.run(context, rspecifier, {"tc": wspecifier}, lambda samples: {"tc": extractor(samples)}, bands, fdlp)
+    return extraction.run(context, rspecifier, {"tc": wspecifier}, lambda samples: {"tc": extractor(samples)}, lambda _: (bands, fdlp))
 
 
 if __name__ == "__main__":

@@ -58,8 +58,8 @@ def body(context: cli.Context) -> int:
     with contextlib.ExitStack() as stack:
         table = stack.enter_context(tables.open_table(rspecifier, allow_pipes=context[cli.InputOptions].allow_pipes))
         method = options.compression_method if options.compress else 0
-        writer = stack.enter_context(tables.open_writer(wspecifier, compression_method=method))
         counts = stack.enter_context(tables.open_writer(options.write_num_frames, "int")) if options.write_num_frames else None
+        writer = stack.enter_context(tables.open_writer(wspecifier, compression_method=method))
 
         def write(key, feats):
             writer.write(key, feats)

@@ -60,6 +60,8 @@ def body(context: cli.Context) -> int:
     allow_pipes = context[cli.InputOptions].allow_pipes
     if options.cmvn_stats and not post.cmvn:
         raise cli.UsageError("got --cmvn-stats with --cmvn=false, need one of them: nothing would use the statistics")
+    if options.utt2spk and not (post.cmvn or options.write_cmvn_stats):
+        raise cli.UsageError("got --utt2spk with --cmvn=false, need --write-cmvn-stats or --cmvn=true: nothing would use the speakers")
     columns = parse_columns(options.select) if options.select else None
     num_dims = None
 
