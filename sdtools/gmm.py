@@ -10,10 +10,12 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from functools import cache, cached_property, reduce
+from functools import cached_property, reduce
 
 import numpy as np
 from threadpoolctl import threadpool_limits
+
+from sdtools.gmm_kernels import add_block, compiled, exponentiate
 
 CHUNK = 512  # frames; (512, 512) float32 is 1 MiB: the scores stay in the L2 cache between the two products
 BLOCK = 16 * CHUNK  # frames of one array whose statistics are summed in float32; also about what one thread takes at a time
@@ -22,11 +24,6 @@ MIN_OCCUPANCY = 1e-2  # frames; a component with less is empty
 MODEL_BITS = 40  # of a model's numbers; what divisions and reciprocals of float64 do to the rest, rounding takes back
 SUM_BITS = 26, 22, 18  # after the point of a term of the occupancies, and of the two moments in units of the mixture's deviation
 MIN_VARIANCE = 1e-6  # of a dimension's global variance; of its own unit squared where the dimension is constant
-
-LOWEST_EXPONENT, ROUNDER = np.float32(-125), np.float32(1.5 * 2**23)
-C0, C1, C2, C3, C4, C5 = np.float32(  # minimax in relative error (1e-7) for 2^f, |f| <= 1/2
-    [1.0000000716546567, 0.6931469670638652, 0.2402211972393365, 0.0555071327496021, 0.009675541330697809, 0.0013276471519985873]
-)
 
 
 @dataclass(frozen=True)
@@ -141,58 +138,6 @@ class GmmStats:
         return GmmStats(*(getattr(self, name) + getattr(other, name) for name in self.__dataclass_fields__))
 
 
-def _exponentiate(scores, peak, total):
-    """In place 2^(scores - peak) of (K, n), with its column maxima `peak` (n,) and resulting sums `total` (n,); to be compiled.
-
-    2^x = 2^q 2^f: adding 1.5 * 2^23 rounds x to the integer q in the low bits, a polynomial gives 2^f, and q is added to the exponent
-    bits. x is held above -125, so that no denormal number, slow on many processors, ever appears.
-    """
-    num_rows, num_columns = scores.shape
-    for i in range(num_columns):
-        peak[i] = scores[0, i]
-        total[i] = 0
-    for k in range(1, num_rows):
-        for i in range(num_columns):
-            peak[i] = scores[k, i] if scores[k, i] > peak[i] else peak[i]
-    for k in range(num_rows):
-        for i in range(num_columns):
-            x = scores[k, i] - peak[i]
-            x = x if x > LOWEST_EXPONENT else LOWEST_EXPONENT
-            rounded = x + ROUNDER
-            f = x - (rounded - ROUNDER)
-            power = ((((C5 * f + C4) * f + C3) * f + C2) * f + C1) * f + C0
-            exponent = np.int32(np.float32(rounded).view(np.int32) << np.int32(23))
-            value = np.int32(np.float32(power).view(np.int32) + exponent).view(np.float32)
-            scores[k, i] = value
-            total[i] += value
-
-
-def _add_block(block, centre, rounders, occupancy, first, second):
-    """Add float32 sums about the centre (K, 2D + 1) to the float64 statistics about 0, rounded so that these sums are exact; compiled."""
-    num_components, dim = first.shape
-    for k in range(num_components):
-        count = (block[k, 2 * dim] + rounders[0, 0]) - rounders[0, 0]
-        occupancy[k] += count
-        for d in range(dim):
-            shift = count * centre[d]
-            first[k, d] += (block[k, d] + shift + rounders[1, d]) - rounders[1, d]
-            second[k, d] += (block[k, dim + d] + centre[d] * (2 * block[k, d] + shift) + rounders[2, d]) - rounders[2, d]
-
-
-SIGNATURES = {
-    _exponentiate: "void(float32[:, ::1], float32[::1], float32[::1])",
-    _add_block: "void(float32[:, ::1], float64[::1], float64[:, ::1], float64[::1], float64[:, ::1], float64[:, ::1])",
-}
-
-
-@cache
-def _compiled(function):
-    """Compile at the first use: importing numba takes longer than printing a command's help."""
-    import numba
-
-    return numba.njit(SIGNATURES[function], nogil=True, cache=True, fastmath={"contract", "nsz"})(function)
-
-
 def _as_frames(frames, dim=None):
     with np.errstate(over="ignore"):  # inf is reported with its place
         frames = np.asarray(frames, dtype=np.float32)
@@ -221,7 +166,7 @@ def _e_step(gmm, frames):
     frames = _as_frames(frames, dim)
     size = min(CHUNK, len(frames))
     all_terms, all_scores = np.empty((size, 2 * dim + 1), np.float32), np.empty(len(rows) * size, np.float32)
-    exponentiate = _compiled(_exponentiate)
+    to_posteriors = compiled(exponentiate)
     for start in range(0, len(frames), CHUNK):
         chunk = frames[start : start + CHUNK]
         n = len(chunk)
@@ -232,7 +177,7 @@ def _e_step(gmm, frames):
             np.square(terms[:, :dim], out=terms[:, dim:-1])
             terms[:, -1] = 1
             np.matmul(rows, terms.T, out=scores)
-        exponentiate(scores, peak, total)
+        to_posteriors(scores, peak, total)
         log_likelihoods = math.log(2) * (peak + np.log2(total, dtype=np.float64))
         _check_finite(log_likelihoods, chunk, start)
         yield terms, scores, total, log_likelihoods
@@ -291,7 +236,7 @@ def accumulate(gmm, frames, into=None):
             blocks[-1] += np.matmul(scores, terms, out=product)
         log_likelihood_sum += float(log_likelihoods.sum())
     for block in blocks:
-        _compiled(_add_block)(block, centre.astype(np.float64), gmm.rounders, into.occupancy, into.first, into.second)
+        compiled(add_block)(block, centre.astype(np.float64), gmm.rounders, into.occupancy, into.first, into.second)
     into.log_likelihood += log_likelihood_sum
     into.num_frames += len(frames)
     return into
