@@ -18,6 +18,10 @@ MAX_AUTO_ROWS = 8  # up to which method 1 takes 16 bits
 NUM_CORNERS = 4
 FIRST_CODES = np.array([0, 64, 192])  # of the three lines of a column
 NUM_STEPS = np.array([64, 128, 63])
+LINES = np.repeat([0, 1, 2], NUM_STEPS + np.array([1, 0, 0]))  # of every code, and its place on the line
+STEPS = (np.arange(256) - FIRST_CODES[LINES]).astype(np.float32)
+SHARES = 1.0 / NUM_STEPS[LINES]
+BLOCK = 1 << 16  # values expanded at once
 U1, U2 = np.dtype("u1"), np.dtype("<u2")
 
 
@@ -34,11 +38,15 @@ def expand(start, extent, arrays):
         (steps,) = arrays
         return np.float32(start) + steps * np.float32(float(extent) * (1.0 / np.iinfo(steps.dtype).max))
     percentiles, codes = arrays
-    corners = _corners(percentiles, start, extent)
-    lines = np.repeat([0, 1, 2], NUM_STEPS + np.array([1, 0, 0]))  # of every code
-    rise = np.diff(corners)[:, lines] * (np.arange(256) - FIRST_CODES[lines]).astype(np.float32)
-    values = (corners[:, lines] + rise * (1.0 / NUM_STEPS[lines])).astype(np.float32)
-    return np.ascontiguousarray(np.take_along_axis(values, codes.astype(np.intp), axis=1).T)
+    num_cols, num_rows = codes.shape
+    matrix = np.empty((num_rows, num_cols), np.float32)
+    size = max(1, BLOCK // num_rows)
+    for first in range(0, num_cols, size):
+        block = codes[first : first + size]
+        corners, lines = _corners(percentiles[first : first + size], start, extent), LINES[block]
+        rise = np.take_along_axis(np.diff(corners), lines, axis=1) * STEPS[block]
+        matrix[:, first : first + size] = (np.take_along_axis(corners, lines, axis=1) + rise * SHARES[block]).T
+    return matrix
 
 
 def compress(matrix, method):

@@ -3,6 +3,7 @@
 import re
 import struct
 import warnings
+from itertools import chain
 
 import numpy as np
 
@@ -30,6 +31,7 @@ STORED = {  # mark and tag: kind, header behind them, type of the data
 }
 TAG_BYTES, HEAD_BYTES = 5, 22
 INT_ITEM = np.dtype([("width", "i1"), ("value", "<i4")])
+LONG_NUMBER = re.compile(rb"[1-9](\.?[0-9]){7}")  # more than the 7 digits that Kaldi writes
 MAX_OVERHANG = 3  # rows past the end, from which Kaldi refuses a range instead of clipping it
 
 
@@ -81,8 +83,27 @@ def _read_codes(source, tag, start, extent, shape):
     return matrix
 
 
+def _is_single(word, single):
+    """Whether a number comes back from float32 with as many digits as it has."""
+    num_digits = len(word.lower().partition(b"e")[0].replace(b".", b"").lstrip(b"+-0"))
+    return float(f"{single:.{num_digits}g}") == float(word)
+
+
+def _parse_floats(rows, body):
+    """Array of the rows of words of a text, float32 where that keeps all their digits, else float64."""
+    array = np.array([[float(word) for word in row] for row in rows])
+    if np.isinf(array).any() and any(np.isinf(float(word)) and not word.strip(b"+-").isalpha() for word in chain.from_iterable(rows)):
+        raise ValueError
+    with np.errstate(all="ignore"):
+        single = array.astype(np.float32)
+    in_range = ((single == 0) == (array == 0)).all() and (np.isinf(single) == np.isinf(array)).all()
+    if in_range and (not LONG_NUMBER.search(body) or all(map(_is_single, chain.from_iterable(rows), single.ravel().tolist()))):
+        return single
+    return array
+
+
 def _read_text_floats(source, kind, head):
-    """Matrix or vector of floats in Kaldi's text layout, as float32."""
+    """Matrix or vector of floats in Kaldi's text layout."""
     if head.strip() and not head.lstrip().startswith(b"["):
         raise _wrong_object(source.where, kind, head)
     where, lines = source.where, [source.read_line()]
@@ -100,9 +121,8 @@ def _read_text_floats(source, kind, head):
     try:
         if rest.strip() or b"_" in body:
             raise ValueError
-        with np.errstate(over="raise"):
-            array = np.array([[float(x) for x in row] for row in rows]).astype(np.float32)
-    except (ValueError, FloatingPointError):
+        array = _parse_floats(rows, body)
+    except ValueError:
         raise TableError(f"{where}: text {kind}: got {body[:40]!r}, need equally many numbers a row. Correct the text") from None
     return array.ravel() if kind == "vector" else array if rows else array.reshape(0, 0)
 
@@ -144,7 +164,11 @@ def _read_text_line(source, kind):
 
 
 def read_object(source, kind):
-    r"""Return the object at an Input's position: binary after ``\0B``, else text."""
+    r"""Return the object at an Input's position: binary after ``\0B``, else text.
+
+    A binary matrix or vector has its type. One in text is float32 if that gives back every number with the digits that stand there,
+    or to 7 digits, which is how Kaldi writes; if one number needs more, or the range of float64, it is float64.
+    """
     head = source.peek(HEAD_BYTES, HEAD_BYTES)
     is_binary = head[:2] == b"\0B"
     if kind in ("matrix", "vector"):
@@ -158,8 +182,10 @@ def apply_range(value, bounds, where):
     """Return the part of a matrix or vector that a range such as ``0:9,3:5`` names: from 0, both ends count."""
     parts = bounds.split(",")
     num_dims = value.ndim if isinstance(value, np.ndarray) and value.dtype.kind == "f" else 0
-    if len(parts) > num_dims or not all(re.fullmatch(r"[0-9]+:[0-9]+|:", part) for part in parts):
-        raise TableError(f"{where}: range: got [{bounds}], need [first:last] or, of a matrix, [first:last,first:last]. Correct the line")
+    if len(parts) > num_dims or not all(re.fullmatch(r"[0-9]{1,18}:[0-9]{1,18}|:", part) for part in parts):
+        raise TableError(
+            f"{where}: range: got [{bounds[:40]}], need [first:last] or, of a matrix, [first:last,first:last]. Correct the line"
+        )
     for axis, part in enumerate(parts):
         size = value.shape[axis]
         first, last = (0, size - 1) if part == ":" else map(int, part.split(":"))
@@ -174,7 +200,8 @@ def apply_range(value, bounds, where):
 def encode(value, kind, text, compression_method=0):
     """Bytes of a value as Kaldi writes it behind the key; ValueError or its like where the value is of another kind.
 
-    Matrices and vectors of float64 stay so; compressed ones (``compression_method`` 1 to 7, Kaldi's) and all others are float32.
+    Matrices and vectors of float64 stay so, with 17 digits in text; compressed ones (``compression_method`` 1 to 7, Kaldi's) and all
+    others are float32, with Kaldi's 7 digits in text.
     """
     if kind in ("token", "tokens"):
         words = [value] if kind == "token" else list(value)
@@ -200,7 +227,8 @@ def encode(value, kind, text, compression_method=0):
                 return head + b"".join(part.tobytes() for part in codes)
             array = expand(start, extent, codes)
     if text:
-        rows = ["".join(map(("{} " if is_int else "{:.7g} ").format, row)) for row in np.atleast_2d(array).tolist() if row]
+        form = "{} " if is_int else "{:.17g} " if array.dtype == np.float64 else "{:.7g} "
+        rows = ["".join(map(form.format, row)) for row in np.atleast_2d(array).tolist() if row]
         if kind == "matrix":
             return (" [" + ("".join("\n  " + row for row in rows) or " ") + "]\n").encode()
         return ((" [ {}]\n" if kind == "vector" else "{}\n").format("".join(rows))).encode()

@@ -2,7 +2,7 @@
 
 import re
 
-from sdtools.streams import TableError, open_input
+from sdtools.streams import TableError, open_input, split_offset
 
 PAIRS = {"o": "no", "s": "ns", "cs": "ncs", "p": "np", "bg": "nbg", "b": "t"}
 READ_OPTIONS = PAIRS | {off: on for on, off in PAIRS.items()}  # with what takes each back
@@ -43,11 +43,14 @@ def parse_wspecifier(wspecifier):
     Without an archive (None), the script file exists and names a file for every key.
     """
     form, options, name = parse_specifier(wspecifier, WRITE_OPTIONS)
-    if form != "ark,scp":
-        return (options, name, None) if form == "ark" else (options, None, name)
-    ark, _, scp = name.partition(",")
-    if ark in ("", "-") or ark[0] == "|" or scp in ("", ark) or " " in (ark[-1], scp[0]):
+    if form == "scp":
+        return options, None, name
+    ark, _, scp = name.partition(",") if form == "ark,scp" else (name, "", None)
+    if scp is not None and (ark in ("", "-") or ark[0] == "|" or scp in ("", ark) or " " in (ark[-1], scp[0])):
         raise TableError(f"{wspecifier!r}: not a table to write, need ark:file or ark,scp:archive,script. Name a file for the archive")
+    for file in (ark, scp or ""):
+        if file[:1] != "|" and (file[-1:] == "|" or split_offset(file)[0] != file):
+            raise TableError(f"{wspecifier!r}: not a table to write, need a file without | or :number at its end. Rename {file}")
     return options, ark, scp
 
 

@@ -1,5 +1,6 @@
 """Kaldi's extended file names (a file, ``file:byte``, ``-``, a command with ``|``) as bytes in and out, whole or not at all."""
 
+import fcntl
 import math
 import os
 import re
@@ -12,10 +13,15 @@ from functools import cache
 
 import numpy as np
 
-HOST = os.uname().nodename
 AHEAD_BYTES = 512  # read with every array: room for the next key and header, so that an object costs one system call
 BUFFER_BYTES = 1 << 16  # for text and streams
+MAX_DRAIN_BYTES = 1 << 24  # that a command may say behind the last object: a few numbers, the end of a sound file
+MAX_OFFSET_DIGITS = 18
+MAX_BASE_CHARS = 50  # of a file's name in that of its temporary file, which has to stay below 255 bytes
+DESCRIPTOR = re.compile(r"/dev/(stdin|stdout|stderr)|/(?:dev|proc/self)/fd/([0-9]{1,9})")
+STANDARD = {"stdin": 0, "stdout": 1, "stderr": 2}
 U1 = np.dtype("u1")
+_targets = set()  # of the files that are being written
 
 
 class TableError(ValueError):
@@ -32,7 +38,10 @@ class Input:
         self.name, offset = rxfilename, 0
         self.position, self.size, self.process = 0, None, None  # the size is known of regular files only
         if rxfilename in ("", "-"):
-            self.name, self.file = "standard input", open(0, "rb", 0, closefd=False)  # noqa: SIM115 - closed by close()
+            self.name = "standard input"
+            if sys.stdin is None:
+                raise TableError("standard input: got 'closed', need an open one. Redirect it, or name a file")
+            self.file = open(0, "rb", 0, closefd=False)  # noqa: SIM115 - closed by close()
         elif rxfilename.endswith("|"):
             if not allow_pipes:
                 raise TableError(f"{rxfilename}: got a command, need a file. Say --allow-pipes=true if you trust the script file")
@@ -178,11 +187,19 @@ class Input:
             _check_status(self.name, self.process)
         return bytes(data)
 
+    def drain(self):
+        """Read what a command still says, within a bound; return whether it came to its end."""
+        end = self.position + MAX_DRAIN_BYTES
+        while self.position < end:
+            if not self._take(BUFFER_BYTES):
+                return True
+        return False
+
     def finish(self):
         """Close after the last read; a command must have ended well."""
         if self.process is not None:
-            while self._take(BUFFER_BYTES):
-                pass
+            if not self.drain():
+                raise TableError(f"{self.name}: got more data behind one object, need a command that ends there. Correct the command")
             _check_status(self.name, self.process)
         self.close()
 
@@ -209,7 +226,11 @@ def check_output(wxfilename):
 def split_offset(rxfilename):
     """Split ``file:byte`` into the file and the byte, 0 where none is given."""
     path, _, digits = rxfilename.rpartition(":")
-    return (path, int(digits)) if path and digits.isdecimal() and digits.isascii() else (rxfilename, 0)
+    if not (path and digits.isdecimal() and digits.isascii()):
+        return rxfilename, 0
+    if len(digits) > MAX_OFFSET_DIGITS:
+        raise TableError(f"{path}: offset: got {digits[:MAX_OFFSET_DIGITS]}..., need {MAX_OFFSET_DIGITS} digits or fewer. Correct it")
+    return path, int(digits)
 
 
 def _check_status(name, process):
@@ -230,17 +251,31 @@ def open_input(rxfilename, allow_pipes=True):
 
 @cache
 def _remove_leftovers(folder):
-    """Remove, once a run, the temporary files of processes of this host that were killed."""
-    form = re.compile(rf"\..+\.{re.escape(HOST)}-(\d+)-[0-9a-f]{{8}}\.tmp")
+    """Remove, once a run, the temporary files of killed processes: those that no writer has locked."""
     with suppress(OSError):
         for name in os.listdir(folder):
-            if match := form.fullmatch(name):
-                try:
-                    os.kill(int(match[1]), 0)
-                except PermissionError:  # somebody else's, alive
-                    pass
-                except ProcessLookupError:
-                    os.unlink(os.path.join(folder, name))
+            if re.fullmatch(r"\..+\.sd-[0-9a-f]{16}\.tmp", name):
+                with suppress(OSError), open(os.path.join(folder, name), "r+b") as file:
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # fails also where the file system has no locks
+                    os.unlink(file.name)
+
+
+def _open_temporary(folder, base):
+    """A new file, locked as long as it is open, where the file system has locks."""
+    while True:
+        path = os.path.join(folder, f".{base[:MAX_BASE_CHARS]}.sd-{secrets.token_hex(8)}.tmp")
+        file = open(path, "xb")  # noqa: SIM115 - closed by the Output
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:  # somebody takes it for a leftover
+            file.close()
+            continue
+        except OSError:
+            return file
+        with suppress(FileNotFoundError):
+            if os.path.samestat(os.fstat(file.fileno()), os.stat(path)):
+                return file
+        file.close()
 
 
 class Output:
@@ -248,8 +283,12 @@ class Output:
 
     def __init__(self, wxfilename, allow_pipes=True):
         self.name, self.file, self.process, self.temporary = wxfilename, None, None, None
-        if wxfilename in ("", "-"):
-            self.name, self.file = "standard output", sys.stdout.buffer
+        self.is_standard = wxfilename in ("", "-")
+        if self.is_standard:
+            self.name = "standard output"
+            if sys.stdout is None:
+                raise TableError("standard output: got 'closed', need an open one. Redirect it, or name a file")
+            self.file = sys.stdout.buffer
         elif wxfilename.startswith("|"):
             if not allow_pipes:
                 raise TableError(f"{wxfilename}: got a command, need a file. Say --allow-pipes=true if you trust the script file")
@@ -258,18 +297,36 @@ class Output:
         else:
             check_is_no_table(wxfilename)
             with self.errors():
-                self.target = os.path.realpath(wxfilename)
-                if os.path.isfile(self.target) or not os.path.exists(self.target):  # nothing else, such as /dev/null, is renamed over
-                    folder, base = os.path.split(self.target)
-                    _remove_leftovers(folder)
-                    self.temporary = os.path.join(folder, f".{base}.{HOST}-{os.getpid()}-{secrets.token_hex(4)}.tmp")
-                self.file = open(self.temporary or self.target, "wb")  # noqa: SIM115 - closed by finish() or discard()
+                self._open(wxfilename)
+
+    def _open(self, path):
+        """Open a file under a temporary name; what is open already, and what is no regular file, in its place."""
+        if match := DESCRIPTOR.fullmatch(os.path.abspath(path)):
+            descriptor = STANDARD[match[1]] if match[1] else int(match[2])
+            self.file = open(os.dup(descriptor), "wb")  # noqa: SIM115 - closed by finish() or discard()
+        elif os.path.abspath(path).startswith("/proc/") or (os.path.exists(path) and not os.path.isfile(path)):
+            self.file = open(path, "wb")  # noqa: SIM115 - closed by finish() or discard()
+        else:
+            self.target = os.path.realpath(path)
+            if self.target in _targets:
+                raise TableError(
+                    f"{path}: got a file that is being written under this or another name, need one for each output. Rename it"
+                )
+            folder, base = os.path.split(self.target)
+            _remove_leftovers(folder)
+            self.file = _open_temporary(folder, base)
+            self.temporary = self.file.name
+            _targets.add(self.target)
+            with suppress(OSError):
+                os.fchmod(self.file.fileno(), stat.S_IMODE(os.stat(self.target).st_mode))
 
     @contextmanager
     def errors(self):
         """Turn the system's errors of writing into TableError."""
         try:
             yield
+        except TableError:
+            raise
         except (OSError, ValueError) as e:
             raise self.error(e) from None
 
@@ -278,7 +335,7 @@ class Output:
         if isinstance(e, BrokenPipeError) and self.process is not None:
             _check_status(self.name, self.process)
             return self._early_end()
-        if self.file is sys.stdout.buffer:
+        if self.is_standard:
             with suppress(OSError), open(os.devnull, "wb") as nowhere:  # or Python writes the rest at exit, in vain and with a message
                 os.dup2(nowhere.fileno(), self.file.fileno())
         reason = getattr(e, "strerror", e)
@@ -311,7 +368,7 @@ class Output:
             with self.errors():
                 if self.temporary:
                     os.fsync(self.file.fileno())
-                if self.file is not sys.stdout.buffer:
+                elif not self.is_standard:
                     self.file.close()
             if self.process is not None:
                 _check_status(self.name, self.process)
@@ -327,6 +384,8 @@ class Output:
             with self.errors():
                 os.replace(self.temporary, self.target)
             self.temporary = None
+            _targets.discard(self.target)
+            self.discard()
 
     def discard(self):
         """Drop what is not published."""
@@ -334,11 +393,13 @@ class Output:
             self.process.terminate()
             self.process.wait()
         with suppress(OSError):
-            if self.file is not sys.stdout.buffer:
+            if not self.is_standard:
                 self.file.close()
         if self.temporary:
             with suppress(OSError):
                 os.unlink(self.temporary)
+            self.temporary = None
+            _targets.discard(self.target)
 
 
 @contextmanager

@@ -108,6 +108,17 @@ class TableReader:
             return self._archive_entries()
         return self._good_entries() if "p" in self.options else self._script_entries()
 
+    def judge(self):
+        """Judge a command that has little more to say than was read; one with much more cannot be waited for."""
+        source = self._archive
+        try:
+            if source is not None and source.process is not None and not source.file.closed and source.drain():
+                source.finish()
+        except TableError as e:
+            if "p" not in self.options:
+                raise
+            self.skip(f"reading ends here: {e}")
+
     def skip(self, message):
         """Count and report a bad entry."""
         self.num_skipped += 1
@@ -201,8 +212,12 @@ class RandomTable:
     def __enter__(self):
         return self
 
-    def __exit__(self, *exc):
-        self._reader.close()
+    def __exit__(self, exc_type, *exc):
+        try:
+            if exc_type is None and self._error is None:
+                self._reader.judge()
+        finally:
+            self._reader.close()
 
     def __contains__(self, key):
         return (self._in_archive if self._script is None else self._in_script)(key)
@@ -315,7 +330,7 @@ class TableWriter:
         self.path = ark if self._outputs and self._outputs[0].temporary else None
 
     def write(self, key, value):
-        """Append one entry.
+        """Append one entry; return whether it was written, which option ``p`` may prevent.
 
         Raises
         ------
@@ -331,7 +346,7 @@ class TableWriter:
             if "p" not in self._options:
                 raise TableError(f"{self._name}: key: got {key}, which is not there. List it, or say scp,p: to drop what is not listed")
             self.num_skipped += 1
-            return
+            return False
         try:
             body = self._encode(value)
         except (ValueError, TypeError, AttributeError, ArithmeticError) as e:
@@ -343,6 +358,7 @@ class TableWriter:
             self._write_file(self._script[key], body)
         else:
             self._write_entry(key.encode() + b" ", body)
+        return True
 
     def _write_file(self, wxfilename, body):
         """Write an object into the file that a line of the script file names."""

@@ -1,3 +1,5 @@
+import tracemalloc
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -19,6 +21,19 @@ def test_method_sets_the_form(method, num_rows, tag):
     got, _, _, codes = compress(FEATS[:num_rows], method)
     assert got == tag
     assert [(part.dtype, part.shape) for part in codes] == layout(tag, num_rows, 4)
+
+
+@pytest.mark.parametrize("shape", [(1, 200_000), (200_000, 1), (500, 400)])
+def test_memory_is_in_proportion_to_the_values(shape):
+    parts = [np.zeros(size, dtype) for dtype, size in layout(b"CM ", *shape)]
+    tracemalloc.start()
+    try:
+        matrix = expand(0.0, 1.0, parts)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert matrix.shape == shape
+    assert peak < matrix.nbytes + 10_000_000
 
 
 @pytest.mark.parametrize(("method", "steps"), [(3, 65535), (5, 255)])

@@ -77,6 +77,12 @@ def test_copy_is_equal_to_ours_and_to_kaldis_reader(feats, wspecifier):
     assert [name for name in os.listdir() if name.startswith(".")] == []
 
 
+def test_frames_are_counted_of_what_is_written(feats):
+    Path("some.scp").write_text("a-2 out.mat\n")
+    run(copy_feats, "--write-num-frames=ark,t:out.txt", "scp:feats.scp", "scp,p:some.scp")
+    assert Path("out.txt").read_text() == "a-2 13 \n"
+
+
 def test_binary_copy_of_a_binary_archive_has_its_bytes(feats):
     run(copy_feats, "ark:feats.ark", "ark:out.ark")
     assert Path("out.ark").read_bytes() == Path("feats.ark").read_bytes()

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 
 from sdtools.objects import KINDS, apply_range, encode, read_object
 from sdtools.streams import Input, TableError
@@ -50,10 +51,10 @@ def equal(got, want):
             b"\0BFM \4\2\0\0\0\4\2\0\0\0" + struct.pack("<4f", 1, 2, 3, 4.5),
             b" [\n  1 2 \n  3 4.5 ]\n",
         ),
-        (np.array([[0.1]]), "matrix", b"\0BDM \4\1\0\0\0\4\1\0\0\0" + struct.pack("<d", 0.1), b" [\n  0.1 ]\n"),
+        (np.array([[0.1]]), "matrix", b"\0BDM \4\1\0\0\0\4\1\0\0\0" + struct.pack("<d", 0.1), b" [\n  0.10000000000000001 ]\n"),
         (np.array([[7]]), "matrix", b"\0BFM \4\1\0\0\0\4\1\0\0\0" + struct.pack("<f", 7), b" [\n  7 ]\n"),
         (np.empty((0, 80), np.float32), "matrix", b"\0BFM \4\0\0\0\0\4\0\0\0\0", b" [ ]\n"),
-        (np.array([1 / 3]), "vector", b"\0BDV \4\1\0\0\0" + struct.pack("<d", 1 / 3), b" [ 0.3333333 ]\n"),
+        (np.array([1 / 3]), "vector", b"\0BDV \4\1\0\0\0" + struct.pack("<d", 1 / 3), b" [ 0.33333333333333331 ]\n"),
         (np.array([1, 1 / 3], np.float32), "vector", b"\0BFV \4\2\0\0\0" + struct.pack("<2f", 1, 1 / 3), b" [ 1 0.3333333 ]\n"),
         (np.array([], np.float32), "vector", b"\0BFV \4\0\0\0\0", b" [ ]\n"),
         (98, "int", b"\0B\4b\0\0\0", b"98 \n"),
@@ -135,6 +136,39 @@ def test_text_layouts_that_kaldi_reads(decode, text, kind, value):
 
 
 @pytest.mark.parametrize(
+    ("words", "dtype"),
+    [
+        ("1.234567e-05 -123456.7 0.5 1e-40 inf nan 0", np.float32),  # Kaldi's 7 digits
+        ("0.12345679 0.10000000149011612 16777216 1e+07", np.float32),  # more digits, all of which float32 gives back
+        ("1 16777217", np.float64),
+        ("0.5 0.12345678901", np.float64),
+        ("1.5 1e39 -inf nan", np.float64),
+        ("1e-60", np.float64),
+        ("123456789", np.float64),
+    ],
+)
+@pytest.mark.parametrize("kind", ["vector", "matrix"])
+def test_text_is_single_precision_only_where_that_keeps_its_digits(decode, words, dtype, kind):
+    want = np.array(words.split(), dtype)
+    assert equal(decode(f" [ {words} ]\n".encode(), kind), want if kind == "vector" else want[None])
+
+
+@given(values=arrays(np.float32, st.integers(1, 9)) | arrays(np.float64, st.integers(1, 9)))
+def test_text_comes_back_with_its_type_and_float64_exactly(decode, values):
+    got = decode(encode(values, "vector", text=True), "vector")
+    if values.dtype == np.float32:
+        assert got.dtype == np.float32
+        np.testing.assert_allclose(got, values, rtol=1e-6, atol=1e-45)
+    else:
+        assert np.array_equal(got, values, equal_nan=True)
+
+
+def test_long_numbers_in_a_range_are_refused():
+    with pytest.raises(TableError, match=r"^x: range: got \[0:9{38}\], need \[first:last\]"):
+        apply_range(np.zeros((10, 2), np.float32), "0:" + "9" * 5000, "x")
+
+
+@pytest.mark.parametrize(
     ("data", "kind", "message"),
     [
         (encode(VALUES["vector"], "vector", False), "matrix", "object: got a vector, need a matrix. Name another table"),
@@ -155,7 +189,7 @@ def test_text_layouts_that_kaldi_reads(decode, text, kind, value):
         (b" [ 1 2\n 3 ]\n", "matrix", "text matrix: got .*, need equally many numbers a row. Correct the text"),
         (b" [ 1 x ]\n", "vector", "text vector: got"),
         (b" [ 1_0 ]\n", "vector", "text vector: got"),
-        (b" [ 1e39 ]\n", "vector", "text vector: got"),
+        (b" [ 1e999 ]\n", "vector", "text vector: got"),
         (b" [ 1 ] 2\n", "vector", "text vector: got"),
         (b" [ 1 2\n", "matrix", "data: got 7 bytes, need a ] at their end"),
         (b" " * 30 + b"x [ 1 ]\n", "vector", "object: got b' {20}', need a vector"),

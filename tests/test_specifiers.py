@@ -58,6 +58,14 @@ def test_other_names_of_tables_are_refused(rspecifier):
         parse_rspecifier(rspecifier)
 
 
+@pytest.mark.parametrize(
+    "name", ["ark:x.ark|", "ark:cat x |", "ark,scp:x.ark,x.scp|", "ark,t:x:12", "ark,scp:x.ark:3,x.scp", "ark,scp:x,y:3"]
+)
+def test_names_that_mean_something_else_to_a_reader_are_not_written(name):
+    with pytest.raises(TableError, match=re.escape(repr(name)) + ": not a table to write, need a file without | or :number at its end. "):
+        parse_wspecifier(name)
+
+
 def test_script_file_is_split_at_the_first_blank(tmp_path):
     (tmp_path / "x.scp").write_bytes(b"a \t name with:colon \r\n  b\tx[0:1]\na cat y |")
     assert read_scp(f"{tmp_path}/x.scp") == [("a", "name with:colon"), ("b", "x[0:1]"), ("a", "cat y |")]

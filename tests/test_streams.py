@@ -292,15 +292,123 @@ with open_output({str(path)!r}) as file:
     assert path.read_text() == "old"
 
 
-def test_what_a_killed_process_left_goes_with_the_next_write(tmp_path):
+def test_what_a_killed_process_left_goes_with_the_next_write(tmp_path, monkeypatch):
     code = f"from sdtools.streams import Output; import os; Output('{tmp_path}/x').write(b'1'); os.kill(os.getpid(), 9)"
     subprocess.run([sys.executable, "-c", code])
     (left,) = tmp_path.iterdir()
-    alive = tmp_path / left.name.replace(left.name.split("-")[-2], str(os.getpid()))
-    alive.write_bytes(b"")
+    assert left.name.startswith(".x.")
+    code = f"from sdtools.streams import open_output\nwith open_output('{tmp_path}/z') as f: print(flush=True); f.write(input().encode())"
+    with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        process.stdout.readline()
+        monkeypatch.setattr("os.kill", lambda *_: raise_one([ProcessLookupError()]))  # as in another container, of the same host name
+        with open_output(str(tmp_path / "y")) as file:
+            file.write(b"2")
+        monkeypatch.undo()
+        assert not left.exists()
+        process.communicate(b"alive\n")
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {"y": b"2", "z": b"alive"}
+
+
+@pytest.mark.parametrize("error", [BlockingIOError, OSError])
+def test_a_lock_that_is_not_to_be_had_harms_nothing(tmp_path, monkeypatch, error):
+    left = tmp_path / ".x.sd-0123456789abcdef.tmp"
+    left.touch()
+    failures = [error(), error()]  # of the look for leftovers, of the first temporary file
+    monkeypatch.setattr("fcntl.flock", lambda *_: raise_one(failures))
     with open_output(str(tmp_path / "y")) as file:
         file.write(b"2")
-    assert set(tmp_path.iterdir()) == {alive, tmp_path / "y"}
+    assert (left.exists(), (tmp_path / "y").read_bytes()) == (True, b"2")
+
+
+def raise_one(failures):
+    """Raise the next error, if there is one."""
+    if failures:
+        raise failures.pop()
+
+
+def test_a_temporary_file_that_is_taken_away_before_its_lock_is_made_again(tmp_path, monkeypatch):
+    def take_away(file, _):
+        monkeypatch.undo()
+        os.unlink(file.name)
+
+    monkeypatch.setattr("fcntl.flock", take_away)
+    with open_output(str(tmp_path / "y")) as file:
+        file.write(b"2")
+    assert (tmp_path / "y").read_bytes() == b"2"
+
+
+@pytest.mark.parametrize("name", ["n" * 255, "ä" * 127, "\U0001f3b5" * 63])
+def test_long_names_are_written(tmp_path, name):
+    with open_output(str(tmp_path / name)) as file:
+        file.write(b"1")
+    assert os.listdir(tmp_path) == [name]
+
+
+def test_a_replaced_file_keeps_its_mode(tmp_path):
+    (tmp_path / "x").touch()
+    (tmp_path / "x").chmod(0o664)
+    with open_output(str(tmp_path / "x")) as file:
+        file.write(b"1")
+    assert (tmp_path / "x").stat().st_mode & 0o777 == 0o664
+
+
+def test_a_file_is_written_once_at_a_time_whatever_its_names(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    os.symlink("x", "link")
+    with open_output("x") as file:
+        file.write(b"1")
+        for name in ("./x", "link", str(tmp_path / "x")):
+            with pytest.raises(TableError, match=f"^{name}: got a file that is being written under this or another name, need one for"):
+                Output(name)
+    with pytest.raises(ZeroDivisionError), open_output("link"):
+        raise ZeroDivisionError
+    with open_output("./x") as file:
+        file.write(b"2")
+    assert (tmp_path / "x").read_bytes() == b"2"
+
+
+@pytest.mark.parametrize(
+    ("shell", "text"),
+    [
+        ('"$0" -c "$1" /dev/stdout | cat > o', "new"),
+        ('echo old > o; "$0" -c "$1" /dev/stdout >> o', "old\nnew"),
+        ('{ echo old; "$0" -c "$1" /dev/stdout; echo end; } > o', "old\nnewend\n"),
+        ('"$0" -c "$1" /dev/stderr 2> o', "new"),
+        ('"$0" -c "$1" /proc/self/fd/7 7> o', "new"),
+        ('"$0" -c "$1" >(cat > o); until [ -s o ]; do sleep 0.01; done', "new"),
+    ],
+)
+def test_what_is_open_already_is_written_where_it_stands(tmp_path, shell, text):
+    code = "import sys; from sdtools.streams import open_output\nwith open_output(sys.argv[1]) as file: file.write(b'new')"
+    subprocess.run(["bash", "-c", shell, sys.executable, code], check=True, cwd=tmp_path, timeout=60)
+    assert (tmp_path / "o").read_text() == text
+    assert os.listdir(tmp_path) == ["o"]
+
+
+@pytest.mark.parametrize(("shell", "stream", "use"), [("<&-", "input", "Input"), (">&-", "output", "Output")])
+def test_standard_stream_that_is_closed_is_one_error(shell, stream, use):
+    code = f"import sys; from sdtools.streams import *\ntry: {use}('-')\nexcept TableError as e: print(e, file=sys.stderr)"
+    result = subprocess.run(["bash", "-c", f'"$0" -c "$1" {shell}', sys.executable, code], capture_output=True, text=True, check=False)
+    assert result.stderr == f"standard {stream}: got 'closed', need an open one. Redirect it, or name a file\n"
+
+
+def test_file_is_written_while_standard_output_is_closed(tmp_path):
+    code = "from sdtools.streams import open_output\nwith open_output('o') as file: file.write(b'new')"
+    subprocess.run(["bash", "-c", '"$0" -c "$1" o >&-', sys.executable, code], check=True, cwd=tmp_path)
+    assert (tmp_path / "o").read_text() == "new"
+
+
+def test_command_without_an_end_is_an_error():
+    with (
+        pytest.raises(TableError, match=r"^echo a; yes \|: got more data behind one object, need a command that ends"),
+        open_input("echo a; yes |") as source,
+    ):
+        source.read_line()
+
+
+def test_offset_of_many_digits_is_refused():
+    with pytest.raises(TableError, match=r"^x: offset: got 9{18}\.\.\., need 18 digits or fewer. Correct it$"):
+        Input("x:" + "9" * 5000)
 
 
 @pytest.mark.parametrize("name", ["ark:x", "ark,t:x", "scp,p:x", "t,ark:x"])

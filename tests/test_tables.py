@@ -226,6 +226,18 @@ def test_values_by_key(feats, rspecifier):
             table["utt9"]
 
 
+def test_status_of_a_command_is_judged_though_keys_were_not_all_asked_for(feats):
+    rspecifier = "ark:cat feats.ark; exit 3 |"
+    with pytest.raises(TableError, match="exit status of the command: got 3"), open_random_table(rspecifier) as table:
+        assert "utt0" in table
+    with pytest.raises(ZeroDivisionError), open_random_table(rspecifier) as table:
+        raise ZeroDivisionError
+    with pytest.warns(UserWarning, match="reading ends here: .*exit status"), open_random_table(rspecifier.replace(":", ",p:", 1)) as table:
+        assert "utt0" in table
+    with open_random_table("ark:cat feats.ark; yes |") as table:  # nobody can wait for its end
+        assert "utt0" in table
+
+
 def test_script_file_with_a_key_twice_has_values_in_order_only(feats):
     Path("x.scp").write_text("b feats.ark:5\na feats.ark:5\nb feats.ark:5\n")
     with open_table("scp,s,cs,o:x.scp") as table:
@@ -445,8 +457,9 @@ def test_keys_that_the_script_file_does_not_list(feats):
     message = "^out.scp: key: got utt0, which is not there. List it, or say scp,p: to drop what is not listed$"
     with open_writer("scp:out.scp") as writer, pytest.raises(TableError, match=message):
         writer.write("utt0", feats["utt0"])
-    with pytest.warns(UserWarning, match="^out.scp: 4 entries dropped, whose keys are not in it$"):
-        write("scp,p:out.scp", feats)
+    message = "^out.scp: 4 entries dropped, whose keys are not in it$"
+    with pytest.warns(UserWarning, match=message), open_writer("scp,p:out.scp") as writer:
+        assert [key for key, value in feats.items() if writer.write(key, value)] == ["utt1"]
     assert same(read("scp:out.scp"), {"utt1": feats["utt1"]})
 
 
@@ -499,6 +512,15 @@ def test_other_outputs_are_refused(tmp_path, monkeypatch, wspecifier):
     with pytest.raises(TableError, match=": not (the name of a table|a table to write), need ark:file or"):
         open_writer(wspecifier)
     assert os.listdir() == []
+
+
+def test_archive_and_script_file_are_two_files(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(TableError, match="^./x: got a file that is being written under this or another name"):
+        open_writer("ark,scp:x,./x")
+    with open_writer("ark,scp:x.ark,x.scp"), pytest.raises(TableError, match="^x.scp: got a file that is being written"):
+        open_writer("ark,t:x.scp", "int")
+    assert sorted(os.listdir()) == ["x.ark", "x.scp"]
 
 
 def test_second_file_that_cannot_be_opened_takes_the_first_away(tmp_path):

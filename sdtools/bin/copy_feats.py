@@ -62,8 +62,7 @@ def body(context: cli.Context) -> int:
         writer = stack.enter_context(tables.open_writer(wspecifier, compression_method=method))
 
         def write(key, feats):
-            writer.write(key, feats)
-            if counts:
+            if writer.write(key, feats) and counts:
                 counts.write(key, len(feats))
 
         return context.for_each(table, load, write, total=table.num_entries)
