@@ -6,13 +6,15 @@ gmm_config=conf/gmm.conf
 help_message="Usage: $0 [options] <data-dir>... <exp-dir>
 Writes <exp-dir>/genuine.gmm and <exp-dir>/spoof.gmm from all the data directories together.
   --cmd launcher --gmm-config file (options of sd-init-gmm, or with one job of sd-train-gmm)
-  --nj N   1: one job a class, which keeps the frames in memory; more: N jobs a class and EM pass, to the same models;
+  --nj N   1: one job a class, which keeps the frames in memory; more: N jobs a class and EM pass, to the same models. A pass starts N
+           processes of about a second: worth it only when a pass takes minutes. --max-skip in the file of options then counts in each job;
            <exp-dir>/passes/ keeps the model of every pass, and a launcher that resumes goes on from the last one
 Example: $0 --nj 8 data/cf_sd6/train data/cf_sd6/dev exp/cf_sd6"
 . ./path.sh
 . utils/parse_options.sh
 set -euo pipefail
 [ $# -ge 2 ] || { echo "$0: arguments: got $#, need <data-dir>... <exp-dir>. See $0 --help" >&2; exit 1; }
+[[ $nj =~ ^[1-9][0-9]{0,5}$ ]] || { echo "$0: --nj: got '$nj', need a number of jobs from 1 to 999999. Correct the value" >&2; exit 1; }
 data=("${@:1:$#-1}") dir=${*: -1}
 
 for data_dir in "${data[@]}"; do
@@ -21,7 +23,16 @@ done
 mkdir -p "$dir"
 for class in genuine spoof; do
   list=$dir/$class.scp inputs=("${data[@]/%//utt2label}" "${data[@]/%//feats.scp}")
-  awk -v class=$class '{sub(/\r$/, "")} FILENAME ~ /utt2label$/ {label[$1] = $2} FILENAME ~ /feats.scp$/ && label[$1] == class' "${inputs[@]}" >"$list.tmp"
+  awk -v class=$class -v script="$0" '
+    {sub(/\r$/, "")}
+    !NF {next}
+    FILENAME ~ /utt2label$/ {label[$1] = $2; next}
+    $1 in place {
+      printf "%s: %s: got it in %s and %s, need each utterance once. Remove a line\n", script, $1, place[$1], FILENAME >"/dev/stderr"
+      exit 1
+    }
+    {place[$1] = FILENAME}
+    label[$1] == class' "${inputs[@]}" >"$list.tmp"
   [ -s "$list.tmp" ] || { echo "$0: ${data[*]}: got no utterance labelled $class, need one or more. Look at utt2label" >&2; exit 1; }
   if cmp -s "$list.tmp" "$list"; then rm "$list.tmp"; else mv "$list.tmp" "$list"; fi
 done
@@ -45,6 +56,11 @@ init() {
   mkdir -p "$dir/passes/$class"
   exec $cmd "$dir/log/init_$class.log" sd-init-gmm --config="$gmm_config" "scp:$dir/$class.scp" "$dir/passes/$class/0.gmm"
 }
+progress() { # of a class in this pass
+  if is_done; then echo "done before"; return; fi
+  for ((job = 1; job <= $(num_jobs); job++)); do cat "$dir/log/acc_$class.$pass.$job.log" 2>/dev/null; done |
+    awk '/ components: .* per frame of [0-9]+$/ {sum += $(NF - 4) * $NF; num += $NF} END {print num ? sprintf("%.4f", sum / num) : "unknown"}'
+}
 is_done() { [ "$dir/passes/$class/$((pass + 1)).gmm" -nt "$dir/passes/$class/0.gmm" ]; } # which is new if anything that matters is
 num_jobs() { awk -v most="$nj" 'END {print NR < most ? NR : most}' "$dir/$class.scp"; }
 acc() {
@@ -52,7 +68,7 @@ acc() {
   local num part
   num=$(num_jobs) && part="awk 'NR % $num == JOB % $num' $dir/$class.scp |"
   exec $cmd JOB=1:"$num" "$dir/log/acc_$class.$pass.JOB.log" \
-    sd-acc-gmm --subsample=$step $post_options "$dir/passes/$class/$pass.gmm" "scp:$part" "$dir/passes/$class/$pass.JOB.acc"
+    sd-acc-gmm --subsample=$step $post_options $input_options "$dir/passes/$class/$pass.gmm" "scp:$part" "$dir/passes/$class/$pass.JOB.acc"
 }
 est() {
   ! is_done || exit 0
@@ -68,6 +84,7 @@ both init
 em_passes=(1 2 4 4 4 4 6 6 10 10 15) # at 1, 2, 4, ... components, as in sd-train-gmm
 num_components=$(setting num-components) subsample=$(setting subsample) final_iters=$(setting final-iters)
 post_options=$(grep -vE '^--(variance-floor|num-components|final-iters|subsample)=' "$dir/passes/genuine/0.gmm.conf")
+input_options=$(grep -ioE '^[[:blank:]]*--(max[-_]skip|allow[-_]pipes)(=[^#]*)?' "$gmm_config" || true)
 pass=0
 for ((level = 1; 2 ** level <= num_components; level++)); do
   iters=${em_passes[level < 10 ? level : 10]} step=1
@@ -77,6 +94,8 @@ for ((level = 1; 2 ** level <= num_components; level++)); do
     split=false
     [ "$iter" != "$iters" ] || [ $((2 ** level)) = "$num_components" ] || split=true
     both acc
+    echo "$(date +%T) $((2 ** level)) of $num_components components, pass $iter of $iters: log-likelihood per frame" \
+      "$(class=genuine progress) genuine, $(class=spoof progress) spoof"
     both est
     rm -f "$dir"/passes/*/"$pass".*.acc
     pass=$((pass + 1))

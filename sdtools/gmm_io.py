@@ -77,10 +77,11 @@ def read_gmm(path):
         With the path, if the file is truncated, of another kind or followed by anything, if its sizes disagree with each other or with
         its length (found before memory is taken), or if its values make no valid model.
     """
+    data = _read_bytes(path)
     try:
         if str(path).endswith(".npz"):
-            return DiagGmm(*_read_npz(BytesIO(_read_bytes(path))))
-        parser = _Parser(_read_bytes(path))
+            return DiagGmm(*_read_npz(BytesIO(data)))
+        parser = _Parser(data)
         parser.token("<DiagGMM>", "<DiagGMMBegin>")
         if parser.token("<GCONSTS>", "<WEIGHTS>") == "<GCONSTS>":
             parser.array("<GCONSTS>", 1)
@@ -121,8 +122,9 @@ def read_stats(path):
     ValueError
         With the path, as of `read_gmm`; and if the statistics lack means, variances or weights, or a value cannot be a sum.
     """
+    data = _read_bytes(path)
     try:
-        parser = _Parser(_read_bytes(path))
+        parser = _Parser(data)
         parser.token("<GMMACCS>")
         dim, num_components, flags = (parser.integer(name) for name in ("<VECSIZE>", "<NUMCOMPONENTS>", "<FLAGS>"))
         if flags != FLAGS:
@@ -142,15 +144,24 @@ def read_stats(path):
 
 
 def copy_settings(gmm, gmm_out):
-    """Make the settings beside a model, or that there are none, those of another."""
+    """Copy the settings beside a model to those beside another, before it is written: whoever finds the model finds its settings.
+
+    Raises
+    ------
+    ValueError
+        If there are none to copy, but some beside the other.
+    """
     if gmm_out == "-" or gmm_out.startswith("|"):
         return
     source, target = Path(f"{gmm}.conf"), Path(f"{gmm_out}.conf")
     if source.is_file():
         with open_output(str(target)) as file:
             file.write(source.read_bytes())
-    else:
-        target.unlink(missing_ok=True)
+    elif target.exists():
+        raise ValueError(
+            f"{target}: got a file, need none, as there is no {source}; settings of another model, or not of a model. Remove it, or give "
+            "the new model another name"
+        )
 
 
 def _encode(values, text):
@@ -167,7 +178,7 @@ def _read_bytes(path):
     with open_input(str(path)) as source:
         if (source.size or 0) > MAX_BYTES:
             raise ValueError(
-                f"size: got {source.size} bytes, need at most {MAX_BYTES}; an archive, not a model. Give a file of sd-train-gmm"
+                f"{path}: size: got {source.size} bytes, need at most {MAX_BYTES}; an archive, not a model. Give a file of sd-train-gmm"
             )
         return bytes(source.read_all())
 

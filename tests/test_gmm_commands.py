@@ -188,7 +188,7 @@ def test_one_component_and_every_nth_frame(folder):
 
 def test_constant_dimension_is_logged(folder, capsys):
     kaldiio.save_ark("constant.ark", {"a": np.repeat(np.float32([[1, 2], [1, 3]]), 5, axis=0)})
-    done(init_gmm, *POST, "ark:constant.ark", "0.gmm")
+    done(init_gmm, *POST, "--num-components=2", "ark:constant.ark", "0.gmm")
     assert "1 of 2 dimensions are constant, first 0: variance set to 1e-06" in capsys.readouterr().err
 
 
@@ -199,7 +199,44 @@ def test_empty_component_is_logged(folder, capsys):
     assert "component 1 is empty: re-seeded from component 0 of weight 1" in capsys.readouterr().err
 
 
+def test_the_model_appears_after_its_settings(folder, monkeypatch):
+    """Killed at any moment, a command leaves no model without them."""
+    replace, appeared = os.replace, []
+    monkeypatch.setattr(os, "replace", lambda source, target: (appeared.append(os.path.basename(target)), replace(source, target)))
+    done(train_gmm, *POST, "--num-components=2", "scp:feats.scp", "a.gmm")
+    done(init_gmm, *POST, "scp:feats.scp", "0.gmm")
+    done(acc_gmm, *POST, "0.gmm", "scp:feats.scp", "0.acc")
+    done(est_gmm, "0.gmm", "0.acc", "1.gmm")
+    done(copy_gmm, "1.gmm", "b.gmm")
+    models = ("a.gmm", "0.gmm", "1.gmm", "b.gmm")
+    assert [name for name in appeared if name != "0.acc"] == [name + end for name in models for end in (".conf", "")]
+
+
 # Limits and errors
+
+
+def test_too_few_frames_for_the_components(folder, capsys):
+    kaldiio.save_ark("few.ark", {"a": np.random.default_rng(0).standard_normal((20, DIM)).astype(np.float32)})
+    assert init_gmm.main([*POST, "--num-components=64", "ark:few.ark", "x.gmm"]) == 1
+    line = capsys.readouterr().err.splitlines()[-1]
+    assert "ark:few.ark: frames: got 20, need at least 64, one per component; too little data. Lower --num-components" in line
+    assert not list(Path().glob("x.gmm*"))
+
+
+@pytest.mark.parametrize("max_memory", [0, 2])
+def test_an_utterance_that_comes_twice(folder, capsys, max_memory):
+    lines = Path("feats.scp").read_text().splitlines(True)
+    Path("twice.scp").write_text("".join([*lines, lines[7]]))
+    assert train_gmm.main(["--print-args=false", *POST, f"--max-memory={max_memory}", "scp:twice.scp", "x.gmm"]) == 1
+    assert f"feats-007 (twice.scp:{NUM_UTTS + 1}): key: got it twice, need each utterance once" in capsys.readouterr().err
+    assert not list(Path().glob("x.gmm*"))
+
+
+def test_model_without_settings_in_the_place_of_one_with(folder, capsys):
+    write_gmm("m.mdl", DiagGmm([1.0], [[0.0]], [[1.0]]))
+    Path("gmm.conf").write_text("--of-the-user=true\n")
+    assert "gmm.conf: got a file, need none, as there is no m.mdl.conf" in refused(capsys, copy_gmm, "m.mdl", "gmm")
+    assert not Path("gmm").exists() and Path("gmm.conf").read_text() == "--of-the-user=true\n"
 
 
 def test_statistics_that_do_not_fit(folder, capsys):
@@ -211,6 +248,10 @@ def test_statistics_that_do_not_fit(folder, capsys):
     line = refused(capsys, est_gmm, "0.gmm", "0.acc", "1.acc", "x.gmm")
     assert "1.acc: components and dimension: got (4, 5), need (2, 5) as in 0.gmm; statistics of another model" in line
     assert "0.acc: statistics: got them twice" in refused(capsys, est_gmm, "0.gmm", "0.acc", "0.acc", "x.gmm")
+    Path("link.acc").symlink_to("0.acc")
+    for name in ("./0.acc", "link.acc"):
+        assert "0.acc: statistics: got them twice" in refused(capsys, est_gmm, "0.gmm", "0.acc", name, "x.gmm")
+    Path("link.acc").unlink()
     assert "missing.acc" in refused(capsys, est_gmm, "0.gmm", "missing.acc", "x.gmm")
     assert "read_stats: 0.gmm: byte 2: got b'<DiagGMM> " in refused(capsys, est_gmm, "0.gmm", "0.gmm", "x.gmm")
     assert "read_gmm: 0.acc: byte 2: got b'<GMMACCS> " in refused(capsys, est_gmm, "0.acc", "0.acc", "x.gmm")
@@ -312,7 +353,9 @@ ARRAY = ["--nj", "8", "--cmd", "utils/run.py --resume true --max-jobs-run 2", "d
 def trained(tmp_path_factory):
     recipe = make_recipe(tmp_path_factory.mktemp("trained"))
     assert train(recipe, "data/train", "exp/one") == (0, "")
-    assert train(recipe, *ARRAY) == (0, "")
+    status, output = train(recipe, *ARRAY)
+    assert status == 0
+    (recipe / "exp/jobs/output").write_text(output)
     return recipe
 
 
@@ -326,6 +369,54 @@ def test_array_jobs_give_the_bytes_of_one_job(trained):
     assert sorted(path.name for path in passes.iterdir()) == sorted(f"{n}.gmm{end}" for n in range(3) for end in ("", ".conf"))
     assert len(list((trained / "exp/jobs/log").glob("acc_spoof.1.*.log"))) == 2
     assert len(list((trained / "exp/jobs/log").glob("acc_genuine.1.*.log"))) == 1
+
+
+def test_a_line_for_every_pass(trained):
+    """With the log-likelihood that sd-train-gmm logs, of both jobs together."""
+    logged = {}
+    for name in ("genuine", "spoof"):
+        text = (trained / f"exp/one/log/train_{name}.log").read_text()
+        logged[name] = [float(value) for value in re.findall(r"2 components, pass \d of 2: (\S+) per frame", text)]
+    lines = (trained / "exp/jobs/output").read_text().splitlines()
+    form = r"\d\d:\d\d:\d\d 2 of 2 components, pass (\d) of 2: log-likelihood per frame (\S+) genuine, (\S+) spoof"
+    found = [re.fullmatch(form, line).groups() for line in lines]
+    assert [number for number, _, _ in found] == ["1", "2"]
+    for index, name in ((1, "genuine"), (2, "spoof")):
+        assert [float(words[index]) for words in found] == pytest.approx(logged[name], abs=6e-5)
+
+
+def test_options_of_the_input_reach_all_jobs(tmp_path):
+    """One matrix is missing and to be skipped, one is behind a command."""
+    recipe = make_recipe(tmp_path)
+    data = recipe / "data" / "train"
+    (recipe / "conf/gmm.conf").write_text("--num-components=2\n--final-iters=1\n --max_skip=1 # of 3\n--Allow-Pipes\n")
+    key, place = (data / "genuine.scp").read_text().split()
+    path, offset = place.rsplit(":", 1)
+    lines = [f"{key} tail -c +{int(offset) + 1} {path} |\n", (data / "spoof.scp").read_text(), "spoof-bad missing.ark:5\n"]
+    (data / "feats.scp").write_text("\n".join([*lines, "\r\n"]))  # with lines that are empty
+    with (data / "utt2label").open("a") as file:
+        file.write("spoof-bad spoof\n")
+    assert train(recipe, "data/train", "exp/one") == (0, "")
+    status, output = train(recipe, "--nj", "2", "data/train", "exp/jobs")
+    assert status == 0, output
+    assert models(recipe / "exp/jobs") == models(recipe / "exp/one") != {}
+
+
+@pytest.mark.parametrize("nj", ["1", "2"])
+def test_an_utterance_in_two_data_directories(tmp_path, nj):
+    recipe = make_recipe(tmp_path)
+    shutil.copytree(recipe / "data/train", recipe / "data/dev")
+    (recipe / "data/dev/feats.scp").write_text((recipe / "data/dev/spoof.scp").read_text())
+    message = "spoof-000: got it in data/train/feats.scp and data/dev/feats.scp, need each utterance once. Remove a line"
+    assert train(recipe, "--nj", nj, "data/train", "data/dev", "exp/jobs") == (1, f"local/train_gmm.sh: {message}\n")
+
+
+@pytest.mark.parametrize("nj", ["0", "-1", "00", "9999999", "two", "1.5"])
+def test_a_number_of_jobs_that_is_none(tmp_path, nj):
+    recipe = make_recipe(tmp_path)
+    status, output = train(recipe, "--nj", nj, "data/train", "exp/jobs")
+    assert status == 1 and re.fullmatch(rf"local/train_gmm.sh: --nj: got '{re.escape(nj)}', need a .*number.*\n", output)
+    assert not (recipe / "exp").exists()
 
 
 def test_models_from_array_jobs_score(trained, monkeypatch, tmp_path):
@@ -342,7 +433,8 @@ def test_a_launcher_that_resumes_goes_on_from_the_last_pass(trained, tmp_path):
         (tmp_path / name).symlink_to(ROOT / name)
     recipe = tmp_path / "egs" / "corpus" / "sd"
     expected, before = models(recipe / "exp/jobs"), logs(recipe)
-    assert train(recipe, *ARRAY)[0] == 0
+    status, output = train(recipe, *ARRAY)
+    assert status == 0 and output.count("log-likelihood per frame done before genuine, done before spoof\n") == 2
     assert logs(recipe) == before
     (recipe / "exp/jobs/passes/spoof/2.gmm").unlink()
     (recipe / "exp/jobs/passes/spoof/1.99.acc").write_text("of another number of jobs")
@@ -368,7 +460,7 @@ def test_the_script_runs_the_passes_of_the_library(tmp_path):
     launcher.chmod(0o755)
     options = gmm.GmmOptions(num_components=16, final_iters=3, subsample=7)
     cli.save_settings(recipe / "all.conf", options, PostOptions(cmvn=False))
-    assert train(recipe, "--nj", "2", "--cmd", "./note.sh", "data/train", "exp/jobs") == (0, "")
+    assert train(recipe, "--nj", "2", "--cmd", "./note.sh", "data/train", "exp/jobs")[0] == 0
     first, *notes, last = (recipe / "notes").read_text().splitlines()
     assert " sd-init-gmm --config=conf/gmm.conf " in first and " sd-copy-gmm exp/jobs/passes/genuine/13.gmm " in last
     steps = [int(note) for note in re.findall(r"--subsample=(\d+) --deltas=true .*--cmvn=false ", "\n".join(notes))]

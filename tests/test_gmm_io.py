@@ -146,7 +146,7 @@ def test_models_and_statistics_through_pipes(tmp_path):
     write_stats(f"| gzip > {tmp_path}/acc.gz", STATS)
     assert_is_the_model(read_gmm(f"gunzip -c {tmp_path}/gmm.gz |"))
     assert_are_the_statistics(read_stats(f"gunzip -c {tmp_path}/acc.gz |"))
-    with pytest.raises(ValueError, match="read_gmm: .*exit status of the command: got 3, need 0"):
+    with pytest.raises(ValueError, match="^cat .*exit status of the command: got 3, need 0"):
         read_gmm(f"cat {tmp_path}/gmm.gz; exit 3 |")
 
 
@@ -404,9 +404,22 @@ def test_settings_go_with_the_model(tmp_path):
     (tmp_path / "a.conf").write_text("--deltas=true\n")
     gmm_io.copy_settings(f"{tmp_path}/a", f"{tmp_path}/b")
     assert (tmp_path / "b.conf").read_text() == "--deltas=true\n"
-    gmm_io.copy_settings(f"{tmp_path}/none", f"{tmp_path}/b")
     gmm_io.copy_settings(f"{tmp_path}/a", "-")
-    assert sorted(os.listdir(tmp_path)) == ["a.conf"]
+    gmm_io.copy_settings(f"{tmp_path}/none", f"{tmp_path}/c")
+    assert sorted(os.listdir(tmp_path)) == ["a.conf", "b.conf"]
+
+
+def test_a_file_in_the_place_of_settings_is_left(tmp_path):
+    (tmp_path / "gmm.conf").write_text("--of-the-user=true\n")
+    with pytest.raises(ValueError, match=r"gmm.conf: got a file, need none, as there is no .*none.conf; settings of another .*Remove it"):
+        gmm_io.copy_settings(f"{tmp_path}/none", f"{tmp_path}/gmm")
+    assert (tmp_path / "gmm.conf").read_text() == "--of-the-user=true\n"
+
+
+@pytest.mark.parametrize("read", [read_gmm, read_stats])
+def test_a_file_that_cannot_be_read_is_named_once(read):
+    with pytest.raises(ValueError, match="^nope.gmm: got 'No such file or directory', need a readable file. Check the path$"):
+        read("nope.gmm")
 
 
 @pytest.mark.parametrize("data", [binary() + b"\n", binary() + binary(), TEXT.encode() + b"x", TEXT.encode() * 2, binary()[2:]])
@@ -430,7 +443,7 @@ def test_claimed_size_is_refused_before_memory_is_taken(tmp_path, sizes):
 def test_file_too_large_for_a_model(tmp_path, monkeypatch):
     (tmp_path / "gmm").write_bytes(binary())
     monkeypatch.setattr(gmm_io, "MAX_BYTES", 100)
-    with pytest.raises(ValueError, match=r"read_gmm: .*size: got \d+ bytes, need at most 100; an archive, not a model"):
+    with pytest.raises(ValueError, match=r"gmm: size: got \d+ bytes, need at most 100; an archive, not a model"):
         read_gmm(tmp_path / "gmm")
 
 

@@ -33,8 +33,8 @@ def body(context: cli.Context) -> int:
     """Read and write."""
     gmm_in, gmm_out = context.positionals
     gmm = gmm_io.read_gmm(gmm_in)
-    gmm_io.write_gmm(gmm_out, gmm, text=not context[CopyOptions].binary)
     gmm_io.copy_settings(gmm_in, gmm_out)
+    gmm_io.write_gmm(gmm_out, gmm, text=not context[CopyOptions].binary)
     context.log.info(f"{len(gmm.weights)} components of dimension {gmm.means.shape[1]}")
     return 0
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field
 
 from sdtools import cli, gmm_io
@@ -35,8 +36,9 @@ def body(context: cli.Context) -> int:
     """Read, add, update, write."""
     gmm_in, *accs, gmm_out = context.positionals
     options = context[EstOptions]
-    if len(set(accs)) < len(accs):
-        twice = next(path for path in accs if accs.count(path) > 1)
+    places = [os.path.realpath(path) for path in accs]
+    if len(set(places)) < len(places):
+        twice = next(path for path, place in zip(accs, places) if places.count(place) > 1)
         raise ValueError(f"{twice}: statistics: got them twice, need each part once. Name the parts one by one")
     gmm = gmm_io.read_gmm(gmm_in)
     cli.check_settings(gmm_in, UpdateOptions(options.variance_floor))
@@ -52,8 +54,8 @@ def body(context: cli.Context) -> int:
     updated = update(total, options.variance_floor, context.log.info)
     if options.split:
         updated = split(updated)
-    gmm_io.write_gmm(gmm_out, updated, text=not options.binary, double=True)
     gmm_io.copy_settings(gmm_in, gmm_out)
+    gmm_io.write_gmm(gmm_out, updated, text=not options.binary, double=True)
     context.log.info(f"{len(updated.weights)} components from {total.num_frames} frames in {len(accs)} parts")
     return 0
 

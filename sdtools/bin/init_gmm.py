@@ -49,11 +49,16 @@ def body(context: cli.Context) -> int:
 
     with tables.open_table(rspecifier, allow_pipes=context[cli.InputOptions].allow_pipes) as table:
         status = context.for_each(table, stats_of, add, total=table.num_entries)
+    if total[0].num_frames < options.num_components:
+        raise ValueError(
+            f"{rspecifier}: frames: got {total[0].num_frames}, need at least {options.num_components}, one per component; too little data. "
+            "Lower --num-components or add utterances"
+        )
     gmm = update(total[0], options.variance_floor, context.log.info)
     if options.num_components > 1:
         gmm = split(gmm)
-    gmm_io.write_gmm(gmm_out, gmm, text=not context[InitOptions].binary, double=True)
     cli.save_settings(f"{gmm_out}.conf", options, context[PostOptions])
+    gmm_io.write_gmm(gmm_out, gmm, text=not context[InitOptions].binary, double=True)
     context.log.info(f"{total[0].num_frames} frames of dimension {gmm.means.shape[1]}")
     return status
 

@@ -49,8 +49,8 @@ def body(context: cli.Context) -> int:
     if num_frames < 10 * num_components:
         context.log.warning(f"got {num_frames} frames for {num_components} components: fewer than 10 each. Lower --num-components")
     gmm = train_gmm(frames, context[GmmOptions], num_threads=options.num_threads, log=context.log.info)
-    gmm_io.write_gmm(gmm_out, gmm)
     cli.save_settings(f"{gmm_out}.conf", context[GmmOptions], context[PostOptions])
+    gmm_io.write_gmm(gmm_out, gmm)
     return 0
 
 
@@ -68,6 +68,8 @@ class Frames:
 
         def keep(key, feats):
             nonlocal num_bytes, num_frames
+            if key in self.kept or key in self.left:
+                raise ValueError("key: got it twice, need each utterance once; lists that overlap. Remove one of its lines")
             num_bytes += feats.nbytes
             num_frames += len(feats)
             if num_bytes <= self.max_bytes:
