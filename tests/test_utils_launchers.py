@@ -332,7 +332,7 @@ def test_configuration_of_a_site(tmp_path, monkeypatch, options, expected):
             ["-x", "y"],
             "no-such-program: got no such program, need it in PATH. Work on a host that may submit jobs, or use run.py",
         ),
-        (None, [], "x.conf: No such file or directory"),
+        (None, [], "[Errno 2] No such file or directory: 'x.conf'"),
         ("command qsub", ["--time", "1h"], "--time: got '1h', need a time such as 90 (minutes), 4:00:00 or 2-12:00:00 (2 days 12 hours)"),
     ],
 )
