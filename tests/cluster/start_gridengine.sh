@@ -16,14 +16,14 @@ quietly() { # COMMAND... : qconf talks on stdout and on stderr
   local output
   output=$("$@" 2>&1) || fail "$*: $output"
 }
-wait_for() { # COMMAND
+wait_for() { # COMMAND...
   local i
   for ((i = 0; i < 300; i++)); do
-    ! eval "$1" >/dev/null 2>&1 || return 0
+    ! "$@" >/dev/null 2>&1 || return 0
     sleep 0.1
   done
   tail -n 20 "$spool"/messages "$dir"/spool/execd/*/messages >&2 || true
-  fail "not after 30 s: $1"
+  fail "not after 30 s: $*"
 }
 
 umask 022
@@ -70,7 +70,7 @@ quietly $bin/spooldefaults.bin usersets $share/util/resources/usersets
 quietly $bin/spooldefaults.bin managers root
 
 (cd / && $bin/sge_qmaster </dev/null) || fail "sge_qmaster does not start"
-wait_for 'qconf -sm'
+wait_for qconf -sm
 qconf -ah "$host" >/dev/null 2>&1 || true # both exit with 1 where the host has a place already
 qconf -as "$host" >/dev/null 2>&1 || true
 # Slots and memory are overstated: a wave of tasks starts each second, whatever the machine.
@@ -89,4 +89,5 @@ qconf -ssconf | set_lines schedule_interval=0:0:1 flush_submit_sec=1 flush_finis
   load_adjustment_decay_time=0:0:0 schedd_job_info=true >"$dir/etc/scheduler"
 quietly qconf -Msconf "$dir/etc/scheduler"
 (cd / && $bin/sge_execd </dev/null) || fail "sge_execd does not start"
-wait_for '[ "$(qstat -f -q all.q | awk '"'/^all.q/ {print NF, \$4 != \"-NA-\"}'"')" = "5 1" ]' # a load and no letter for trouble
+is_ready() { [ "$(qstat -f -q all.q | awk '/^all.q/ {print NF, $4 != "-NA-"}')" = "5 1" ]; } # a load and no letter for trouble
+wait_for is_ready
