@@ -56,11 +56,11 @@ def free_bytes():
 
 
 def start_watchdog():
-    """Write end of a pipe to a process that kills the groups of which it was told (+, - once ended) when this process is gone."""
+    """Process, and write end of a pipe to it, that kills the groups of which it was told (+, - once ended) when this process is gone."""
     read_end, write_end = os.pipe()
-    if os.fork():
+    if process := os.fork():
         os.close(read_end)
-        return write_end
+        return process, write_end
     os.setsid()  # it outlives a SIGKILL of the launcher's group, and the signals of a terminal are held back
     os.close(write_end)
     for descriptor in (0, 1, 2):
@@ -128,7 +128,8 @@ def run_tasks(options, tasks, finished):
     caught.add(signal.SIGCHLD)
     signal.signal(signal.SIGCHLD, lambda *_: None)
     signal.pthread_sigmask(signal.SIG_BLOCK, caught)
-    watchdog, limit, num_threads = start_watchdog(), max_jobs_run(options), options.get("num_threads", 1)
+    process, watchdog = start_watchdog()
+    limit, num_threads = max_jobs_run(options), options.get("num_threads", 1)
     waiting, running = deque(tasks), []
     try:
         while waiting or running:
@@ -147,6 +148,8 @@ def run_tasks(options, tasks, finished):
         for job in running:
             if job.process.returncode is not None:
                 job.finish(num_threads)
+        os.close(watchdog)
+        os.waitpid(process, 0)  # so that nothing is left when the launcher is gone
 
 
 if __name__ == "__main__":
