@@ -23,6 +23,7 @@ EM_PASSES = (1, 2, 4, 4, 4, 4, 6, 6, 10, 10, 15)  # at 1, 2, 4, ... 1024 compone
 MIN_OCCUPANCY = 1e-2  # frames; a component with less is empty
 MODEL_BITS = 40  # of a model's numbers; what divisions and reciprocals of float64 do to the rest, rounding takes back
 SUM_BITS = 26, 22, 18  # after the point of a term of the occupancies, and of the two moments in units of the mixture's deviation
+TIE = 1e-3  # variances this close are equal: those of features normalised by utterance all are, and rounding must not decide
 MIN_VARIANCE = 1e-6  # of a dimension's global variance; of its own unit squared where the dimension is constant
 
 
@@ -309,9 +310,15 @@ def update(stats, variance_floor=0.1, log: Callable[[str], object] = lambda line
 
 
 def split(gmm):
-    """`DiagGmm` of 2K components: the means less, then plus one deviation in their largest-variance dimension alone; weights halved."""
+    """`DiagGmm` of 2K components: the means less, then plus one deviation in their largest-variance dimension alone; weights halved.
+
+    Notes
+    -----
+    The first of those whose variances are within TIE of the largest: then features that differ in their last digits give
+    models that differ in theirs (`test_rounding_of_normalised_features_does_not_choose_the_model`).
+    """
     rows = np.arange(len(gmm.weights))
-    widest = np.argmax(gmm.variances, axis=1)
+    widest = np.argmax(gmm.variances >= (1 - TIE) * gmm.variances.max(axis=1, keepdims=True), axis=1)
     offset = np.zeros_like(gmm.means)
     offset[rows, widest] = np.sqrt(gmm.variances[rows, widest])
     means = np.concatenate([gmm.means - offset, gmm.means + offset])

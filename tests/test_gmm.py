@@ -199,6 +199,21 @@ def test_statistics_do_not_depend_on_order_and_parts(seed, num_parts, offset):
         np.testing.assert_array_equal(getattr(total, name), getattr(one, name))
 
 
+def test_split_takes_the_first_of_equal_dimensions():
+    got = split(DiagGmm([1.0], [[0.0, 0.0, 0.0]], [[1.0, 2.0 - 1e-4, 2.0]]))
+    assert np.flatnonzero(got.means[0]) == [1]
+
+
+def test_rounding_of_normalised_features_does_not_choose_the_model():
+    """Every dimension of normalised features has variance 1: which one is split first must not depend on the 7th digit."""
+    rng = np.random.default_rng(0)
+    frames = rng.standard_normal((4000, 6)) @ rng.standard_normal((6, 6)) + np.abs(rng.standard_normal((4000, 6)))
+    frames = (frames - frames.mean(axis=0)) / frames.std(axis=0)
+    models = [train_gmm(frames * (1 + 1e-7 * rng.standard_normal(frames.shape)), GmmOptions(num_components=8)) for _ in range(3)]
+    for other in models[1:]:
+        np.testing.assert_allclose(other.means, models[0].means, atol=1e-3)
+
+
 def test_split_calls_agree():
     rng = np.random.default_rng(5)
     gmm, frames = make_gmm(rng, 8, 6), make_frames(rng, 1200, 6)
