@@ -1,4 +1,4 @@
-"""The fast path from samples to CF and CM: filter, differentiate and rectify in one compiled pass, spectra by matrix products.
+"""The fast path from samples to CF and CM, compiled: filter, differentiate and rectify in one pass, a few lines of each spectrum.
 
 `filterbank`, `differentiation` and `envelope` say the same plainly; `tests/test_subbands.py` holds the two together.
 """
@@ -16,8 +16,8 @@ from sdtools.filterbank import FilterBankOptions, design
 
 NUM_ROWS = 16
 """Samples filtered at once, a multiple of 4: their sub-bands stay in the first-level cache for all differences."""
-FRAMES_PER_BLOCK = 4
-"""Frames whose folded sub-bands go through one matrix product: they stay in the second-level cache."""
+UNROLL = 8
+"""Folded samples that go into a spectrum at once: each line is then read and written that many times less often."""
 
 
 class SubbandExtractor:
@@ -82,12 +82,12 @@ class SubbandExtractor:
         else:
             groups, num_rows = [bins[bins % 2 == 0], bins[bins % 2 == 1]], self.length // 4
         self.bins = np.zeros((len(groups), max(map(len, groups))))  # rows of the smaller group that stay 0 have no spectrum
-        self.bases = np.zeros((2 * len(groups), self.bins.shape[1], num_rows), np.float32)
+        self.bases = np.zeros((2 * len(groups), self.bins.shape[1], -(-num_rows // UNROLL) * UNROLL), np.float32)
         for part, group in enumerate(groups):
             phase = 2 * np.pi / self.length * np.outer(group, np.arange(num_rows) - (self.length - 1) / 2)
             self.bins[part, : len(group)] = group
-            self.bases[part, : len(group)] = np.cos(phase)
-            self.bases[part + len(groups), : len(group)] = np.sin(phase)
+            self.bases[part, : len(group), :num_rows] = np.cos(phase)
+            self.bases[part + len(groups), : len(group), :num_rows] = np.sin(phase)
 
     def __call__(self, samples: np.ndarray) -> dict[tuple[str, int], np.ndarray]:
         """Static features of one recording.
@@ -152,33 +152,22 @@ class SubbandExtractor:
 def _extract(padded, filters, orders, weights, bases, freqs_hz, mean_hz, sum_hz, length, shift, floor, cf, cm):
     """Walk over the recording: filter the samples that the next frames need into a ring of rows, then take their spectra."""
     num_orders, num_frames, num_bands = cf.shape
-    num_parts, num_freqs, num_folded = bases.shape
-    span = (FRAMES_PER_BLOCK - 1) * shift + length
     width = (num_bands + orders.max() + 7) // 8 * 8  # whole cache lines
-    num_rows = (span // NUM_ROWS + 2) * NUM_ROWS
-    ring = np.zeros((num_orders, num_rows * width), np.float32)
+    num_rows = (length // NUM_ROWS + 2) * NUM_ROWS
+    ring = np.zeros((num_orders, num_rows, width), np.float32)
+    flat = ring.reshape(num_orders, num_rows * width)
     outputs = np.zeros((NUM_ROWS + 2, width))
     levels = np.zeros((2, NUM_ROWS * width))
-    folded = np.zeros((num_parts, num_folded, FRAMES_PER_BLOCK * num_bands), np.float32)
-    spectra = np.empty((num_parts, num_freqs, FRAMES_PER_BLOCK * num_bands), np.float32)
+    folded, spectra = _buffers(bases, num_bands)
     filled = 0
-    for start in range(0, num_frames, FRAMES_PER_BLOCK):
-        num = min(FRAMES_PER_BLOCK, num_frames - start)
-        while filled < (start + num - 1) * shift + length:
+    for frame in range(num_frames):
+        while filled < frame * shift + length:
             _filter(padded[filled : filled + NUM_ROWS + 2], filters, outputs)
-            _differentiate_and_rectify(outputs, levels, orders, num_bands, ring, filled % num_rows * width)
+            _differentiate_and_rectify(outputs, levels, orders, num_bands, flat, filled % num_rows * width)
             filled += NUM_ROWS
         for index in range(num_orders):
-            for frame in range(num):
-                rows = ring[index].reshape(num_rows, width)
-                first = (start + frame) * shift
-                if num_parts == 4:
-                    _fold_twice(rows, first, length, weights, folded, frame * num_bands, (frame + 1) * num_bands)
-                else:
-                    _fold(rows, first, length, weights, folded, frame * num_bands, (frame + 1) * num_bands)
-            for part in range(num_parts):
-                np.dot(bases[part], folded[part], spectra[part])
-            _centroids(spectra, freqs_hz, mean_hz, sum_hz, floor, cf[index, start : start + num], cm[index, start : start + num])
+            _transform(ring[index], frame * shift, length, weights, bases, folded, spectra)
+            _centroids(spectra, freqs_hz, mean_hz, sum_hz, floor, cf[index, frame], cm[index, frame])
 
 
 @njit(cache=True, nogil=True)
@@ -231,27 +220,53 @@ def _differentiate_and_rectify(outputs, levels, orders, num_bands, ring, positio
 
 
 @njit(cache=True, nogil=True)
-def _fold(ring, first, length, weights, folded, begin, end):
+def _buffers(bases, num_bands):
+    """Space for the folded samples of a frame, whose rows beyond the fold stay 0, and for its spectra."""
+    num_parts, num_freqs, num_folded = bases.shape
+    return np.zeros((num_parts, num_folded, num_bands), np.float32), np.empty((num_parts, num_freqs, num_bands), np.float32)
+
+
+@njit(cache=True, nogil=True, fastmath={"contract", "nsz"})
+def _transform(ring, first, length, weights, bases, folded, spectra):
+    """Cosine and sine sums of a frame of rectified bands: bases @ folded for each part, which is too small for BLAS to be fast."""
+    if len(bases) == 4:
+        _fold_twice(ring, first, length, weights, folded)
+    else:
+        _fold(ring, first, length, weights, folded)
+    num_bands = folded.shape[2]
+    spectra[:] = 0
+    for part in range(len(bases)):
+        for n in range(0, folded.shape[1], UNROLL):
+            rows = folded[part, n : n + UNROLL]
+            x0, x1, x2, x3, x4, x5, x6, x7 = rows[0], rows[1], rows[2], rows[3], rows[4], rows[5], rows[6], rows[7]
+            for k in range(bases.shape[1]):
+                c, out = bases[part, k, n : n + UNROLL], spectra[part, k]
+                c0, c1, c2, c3, c4, c5, c6, c7 = c[0], c[1], c[2], c[3], c[4], c[5], c[6], c[7]
+                for i in range(num_bands):
+                    out[i] += (c0 * x0[i] + c1 * x1[i] + c2 * x2[i] + c3 * x3[i]) + (c4 * x4[i] + c5 * x5[i] + c6 * x6[i] + c7 * x7[i])
+
+
+@njit(cache=True, nogil=True)
+def _fold(ring, first, length, weights, folded):
     """Weighted sums and differences of rectified samples that lie symmetrically about the frame's centre."""
-    for n in range(folded.shape[1]):
+    for n in range(len(weights)):
         left, right = ring[(first + n) % len(ring)], ring[(first + length - 1 - n) % len(ring)]
-        even, odd = folded[0, n, begin:end], folded[1, n, begin:end]
-        for i in range(end - begin):
+        even, odd = folded[0, n], folded[1, n]
+        for i in range(len(even)):
             even[i] = weights[n] * (left[i] + right[i])
             odd[i] = weights[n] * (left[i] - right[i])
 
 
 @njit(cache=True, nogil=True)
-def _fold_twice(ring, first, length, weights, folded, begin, end):
+def _fold_twice(ring, first, length, weights, folded):
     """`_fold`, and again about the middle of the halves: even and odd bins for cosines, even and odd bins for sines."""
-    for n in range(folded.shape[1]):
+    for n in range(length // 4):
         mirror = length // 2 - 1 - n
         outer, inner = weights[n], weights[mirror]
         a, d = ring[(first + n) % len(ring)], ring[(first + length - 1 - n) % len(ring)]
         b, c = ring[(first + mirror) % len(ring)], ring[(first + length - 1 - mirror) % len(ring)]
-        even_cosine, odd_cosine = folded[0, n, begin:end], folded[1, n, begin:end]
-        even_sine, odd_sine = folded[2, n, begin:end], folded[3, n, begin:end]
-        for i in range(end - begin):
+        even_cosine, odd_cosine, even_sine, odd_sine = folded[0, n], folded[1, n], folded[2, n], folded[3, n]
+        for i in range(len(even_cosine)):
             outer_sum, inner_sum = outer * (a[i] + d[i]), inner * (b[i] + c[i])
             outer_difference, inner_difference = outer * (a[i] - d[i]), inner * (b[i] - c[i])
             even_cosine[i], odd_cosine[i] = outer_sum + inner_sum, outer_sum - inner_sum
@@ -260,18 +275,16 @@ def _fold_twice(ring, first, length, weights, folded, begin, end):
 
 @njit(cache=True, nogil=True, fastmath=True)
 def _centroids(spectra, freqs_hz, mean_hz, sum_hz, floor, cf, cm):
-    """Eq. 6 and 7 from the spectra of some frames that lie side by side."""
-    num, num_bands = cf.shape
-    total, moment = np.zeros(num * num_bands, np.float32), np.zeros(num * num_bands, np.float32)
+    """Eq. 6 and 7 from the spectra of a frame."""
+    num_bands = len(cf)
+    total, moment = np.zeros(num_bands, np.float32), np.zeros(num_bands, np.float32)
     for part in range(freqs_hz.shape[0]):
         for k in range(freqs_hz.shape[1]):
             real, imaginary, freq_hz = spectra[part, k], spectra[part + freqs_hz.shape[0], k], freqs_hz[part, k]
-            for j in range(num * num_bands):
-                magnitude = np.sqrt(real[j] * real[j] + imaginary[j] * imaginary[j])
-                total[j] += magnitude
-                moment[j] += freq_hz * magnitude
-    for frame in range(num):
-        for i in range(num_bands):
-            j = frame * num_bands + i
-            cf[frame, i] = moment[j] / total[j] if total[j] > floor else mean_hz
-            cm[frame, i] = moment[j] / sum_hz
+            for i in range(num_bands):
+                magnitude = np.sqrt(real[i] * real[i] + imaginary[i] * imaginary[i])
+                total[i] += magnitude
+                moment[i] += freq_hz * magnitude
+    for i in range(num_bands):
+        cf[i] = moment[i] / total[i] if total[i] > floor else mean_hz
+        cm[i] = moment[i] / sum_hz

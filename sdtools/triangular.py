@@ -15,7 +15,7 @@ from numba import njit
 
 from sdtools.envelope import EnvelopeOptions, num_frames
 from sdtools.filterbank import FilterBankOptions, band_edges_hz
-from sdtools.subbands import NUM_ROWS, SubbandExtractor, _centroids, _differentiate_and_rectify, _fold, _fold_twice
+from sdtools.subbands import NUM_ROWS, SubbandExtractor, _buffers, _centroids, _differentiate_and_rectify, _transform
 
 FRAMES_PER_BLOCK = 256
 """Frames transformed at once: their cosine coefficients bound the memory."""
@@ -160,40 +160,28 @@ class TriangularExtractor(SubbandExtractor):
 
 @njit(cache=True, nogil=True)
 def _extract(dct, triangles, spans, cosines, orders, weights, bases, freqs_hz, mean_hz, sum_hz, floor, cf, cm):
-    """Eq. 6 and 7 of frames, two at a time: their rectified bands of every order stay in the second-level cache."""
+    """Eq. 6 and 7 of frames, one at a time: its rectified bands of every order stay in the cache."""
     num_orders, num_frames, num_bands = cf.shape
-    num_parts, num_freqs, num_folded = bases.shape
     length = dct.shape[1]
     num_rows = (length + NUM_ROWS - 1) // NUM_ROWS * NUM_ROWS
     width = (num_bands + orders.max() + 7) // 8 * 8  # whole cache lines
     bands = np.zeros((num_bands, num_rows))
     outputs = np.zeros((NUM_ROWS + 2, width))
     levels = np.zeros((2, NUM_ROWS * width))
-    magnitudes = np.zeros((num_orders, 2 * num_rows * width), np.float32)
-    folded = np.zeros((num_parts, num_folded, 2 * num_bands), np.float32)
-    spectra = np.empty((num_parts, num_freqs, 2 * num_bands), np.float32)
-    for start in range(0, num_frames, 2):
-        num = min(2, num_frames - start)
-        for frame in range(num):
-            _synthesize(dct[start + frame], triangles, spans, cosines, bands)
-            for first in range(0, num_rows, NUM_ROWS):
-                for i in range(width):
-                    band = bands[min(i, num_bands - 1)]
-                    for t in range(NUM_ROWS):
-                        outputs[t + 2, i] = band[first + t]
-                position = (frame * num_rows + first) * width
-                _differentiate_and_rectify(outputs, levels, orders, num_bands, magnitudes, position)
+    magnitudes = np.zeros((num_orders, num_rows, width), np.float32)
+    flat = magnitudes.reshape(num_orders, num_rows * width)
+    folded, spectra = _buffers(bases, num_bands)
+    for frame in range(num_frames):
+        _synthesize(dct[frame], triangles, spans, cosines, bands)
+        for first in range(0, num_rows, NUM_ROWS):
+            for i in range(width):
+                band = bands[min(i, num_bands - 1)]
+                for t in range(NUM_ROWS):
+                    outputs[t + 2, i] = band[first + t]
+            _differentiate_and_rectify(outputs, levels, orders, num_bands, flat, first * width)
         for index in range(num_orders):
-            rows = magnitudes[index].reshape(2 * num_rows, width)
-            for frame in range(num):
-                first, begin, end = frame * num_rows, frame * num_bands, (frame + 1) * num_bands
-                if num_parts == 4:
-                    _fold_twice(rows, first, length, weights, folded, begin, end)
-                else:
-                    _fold(rows, first, length, weights, folded, begin, end)
-            for part in range(num_parts):
-                np.dot(bases[part], folded[part], spectra[part])
-            _centroids(spectra, freqs_hz, mean_hz, sum_hz, floor, cf[index, start : start + num], cm[index, start : start + num])
+            _transform(magnitudes[index], 0, length, weights, bases, folded, spectra)
+            _centroids(spectra, freqs_hz, mean_hz, sum_hz, floor, cf[index, frame], cm[index, frame])
 
 
 @njit(cache=True, nogil=True)
