@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import warnings
 from bisect import bisect_left
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -20,17 +21,19 @@ EER_METHODS = ("interp", "rocch", "asvspoof")
 
 @dataclass(frozen=True)
 class MetricOptions:
-    """Which EER, and the costs of the DCFs (defaults: ASVspoof 5)."""
+    """Which EERs, and the costs of the DCFs (defaults: ASVspoof 5)."""
 
-    eer: str = field(
-        default="interp",
-        metadata={"help": "interpolated ROC, convex hull (ASVspoof 2017), or the challenge's script from 2019 on", "choices": EER_METHODS},
+    eer: tuple[str, ...] = field(
+        default=("interp",),
+        metadata={"help": "interpolated ROC, convex hull (ASVspoof 2017), the challenge's script from 2019 on", "choices": EER_METHODS},
     )
     p_spoof: float = field(default=0.05, metadata={"help": "prior probability of a spoof in minDCF and actDCF"})
     c_miss: float = field(default=1.0, metadata={"help": "cost of rejecting genuine speech"})
     c_fa: float = field(default=10.0, metadata={"help": "cost of accepting a spoof"})
 
     def __post_init__(self):
+        if not self.eer or len(set(self.eer)) < len(self.eer):
+            raise ValueError(f"MetricOptions: eer: got {','.join(self.eer)!r}, need one or more, each once")
         if not 0 < self.p_spoof < 1:
             raise ValueError(f"MetricOptions: p_spoof: got {self.p_spoof}, need more than 0 and less than 1")
         if not (0 < self.c_miss < math.inf and 0 < self.c_fa < math.inf):
@@ -90,15 +93,24 @@ class Eer(NamedTuple):
 
 @dataclass(frozen=True)
 class Metrics:
-    """All figures of one system."""
+    """All figures of one system; an EER for each method asked for."""
 
     num_genuine: int
     num_spoof: int
-    eer: Eer
+    eer: tuple[Eer, ...]
     cllr: float
     min_cllr: float
     min_dcf: float
     act_dcf: float
+
+
+@dataclass(frozen=True)
+class Condition:
+    """EERs, one for each method asked for, of the spoof trials of one condition against all genuine trials."""
+
+    num_genuine: int
+    num_spoof: int
+    eer: tuple[Eer, ...]
 
 
 def evaluate(genuine: np.ndarray, spoof: np.ndarray, options: MetricOptions | None = None) -> Metrics:
@@ -120,12 +132,53 @@ def evaluate(genuine: np.ndarray, spoof: np.ndarray, options: MetricOptions | No
     return Metrics(
         num_genuine=len(scores.genuine),
         num_spoof=len(scores.spoof),
-        eer=eer(scores, options.eer),
+        eer=tuple(eer(scores, method) for method in options.eer),
         cllr=cllr(scores),
         min_cllr=min_cllr(hull),
         min_dcf=min_dcf(hull, options),
         act_dcf=act_dcf(scores, options),
     )
+
+
+def breakdown(
+    genuine: np.ndarray, spoof: np.ndarray, conditions: Mapping[str, np.ndarray], methods: Sequence[str] = ("interp",)
+) -> dict[str, Condition]:
+    """EERs of each condition.
+
+    Parameters
+    ----------
+    genuine, spoof : (num_trials,) arrays
+    conditions
+        By name, the indices of a condition's trials in `spoof`.
+    methods
+        Of `EER_METHODS`.
+
+    Raises
+    ------
+    ValueError
+        As `evaluate` and `eer`; a condition without trials.
+
+    Notes
+    -----
+    Each is that of `evaluate` on its subset (`test_metrics.py::test_breakdown_is_evaluation_of_subsets`), but the genuine scores are
+    sorted once, and all that `eer` warns of becomes one warning, which says of how many conditions and of which.
+    """
+    genuine = _sorted(genuine, "genuine")
+    results, warned = {}, {}
+    for name, indices in conditions.items():
+        scores = Scores(genuine, _sorted(np.asarray(spoof)[indices], f"{name} spoof"))
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            results[name] = Condition(len(genuine), len(scores.spoof), tuple(eer(scores, method) for method in methods))
+        for what in {str(warning.message).removeprefix("eer: ").partition(":")[0] for warning in caught}:
+            warned.setdefault(what, []).append(name)
+    if warned:
+        parts = []
+        for what, names in sorted(warned.items()):
+            first = " ".join(names[:10]) + " ..." * (len(names) > 10)
+            parts.append(f"{what} for {len(names)} of {len(conditions)} conditions ({first})")
+        warnings.warn("; ".join(parts), stacklevel=2)
+    return results
 
 
 def sort_scores(genuine: np.ndarray, spoof: np.ndarray) -> Scores:
@@ -221,7 +274,7 @@ def eer(scores: Scores, method: str = "interp") -> Eer:
     interpolated = _interpolated(points, "interp")
     if interpolated.value > 0.5:
         warnings.warn(
-            f"eer: EER: got {100 * interpolated.value:.2f} %, need at most 50 %; genuine trials score lower than spoof trials. "
+            f"eer: EER above 50 %: got {100 * interpolated.value:.2f} %; genuine trials score lower than spoof trials. "
             "Check the labels and the sign of the scores",
             stacklevel=2,
         )
@@ -233,8 +286,8 @@ def eer(scores: Scores, method: str = "interp") -> Eer:
         by_trial = _by_trial(points, scores)
         if abs(by_trial.value - interpolated.value) > 1 / min(points.num_genuine, points.num_spoof):
             warnings.warn(
-                f"eer: asvspoof EER: got {100 * by_trial.value:.2f} % where the ROC has {100 * interpolated.value:.2f} %; it follows "
-                "the order of tied scores. Use --eer=interp",
+                f"eer: asvspoof EER misled by ties: got {100 * by_trial.value:.2f} % where the ROC has {100 * interpolated.value:.2f} %; "
+                "it follows the order of tied scores. Use --eer=interp",
                 stacklevel=2,
             )
         return by_trial
@@ -243,10 +296,15 @@ def eer(scores: Scores, method: str = "interp") -> Eer:
 
 def _around_eer(scores: Scores) -> Roc:
     """The last operating point with Pmiss < Pfa and the first with Pmiss >= Pfa."""
-    ends = [bisect_left(values, 0, key=lambda threshold: roc(scores, threshold).excess) for values in scores]
+    num_genuine, num_spoof = len(scores.genuine), len(scores.spoof)
+
+    def excess(threshold: float) -> float:  # of `roc`, for one threshold in a fraction of the time
+        num_miss, num_rejected = (values.searchsorted(threshold) for values in scores)
+        return num_miss / num_genuine - (num_spoof - num_rejected) / num_spoof
+
+    ends = [bisect_left(values, 0, key=excess) for values in scores]
     last = max(values[i - 1] for values, i in zip(scores, ends) if i > 0)
     first = min((values[i] for values, i in zip(scores, ends) if i < len(values)), default=np.inf)
-    num_genuine, num_spoof = len(scores.genuine), len(scores.spoof)
     starts = [np.searchsorted(values, last) for values in scores]
     num_miss, num_rejected = np.transpose([starts, ends])
     return Roc(np.array([last, first]), num_miss, num_spoof - num_rejected, num_genuine, num_spoof)

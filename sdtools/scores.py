@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
@@ -92,7 +93,7 @@ def _read_pairs(path: str, parse: Callable[[str], Any], need: str, remedy: str) 
     pairs: dict[str, Any] = {}
     for number, line in enumerate(lines, 1):
         try:
-            utt, text = line.decode().split()
+            utt, text = (word.decode() for word in line.split())
             value = parse(text)
         except (ValueError, KeyError):
             got = line[:80].decode(errors="backslashreplace")
@@ -165,6 +166,52 @@ def read_trials(utt2label: str, paths: Sequence[str], missing: str = "error") ->
         if not ((column > column.min()) & (column < column.max())).any():
             warnings.warn(f"{path}: scores: got fewer than 3 distinct ones; were decisions written for scores?", stacklevel=2)
     return joined, is_genuine
+
+
+def read_conditions(utt2label: str, column: str, utts: Sequence[str]) -> dict[str, np.ndarray]:
+    """By condition, in sorted order, the indices of its utterances in `utts`, from the table `utt2<column>` beside `utt2label`.
+
+    Parameters
+    ----------
+    utts
+        Of the spoof trials; what the table says of others is ignored.
+
+    Raises
+    ------
+    ValueError
+        Labels that are no plain file, no such table, an utterance that the table lacks; with file and line: a line that is not
+        `utterance condition`, an utterance that comes twice.
+    """
+    if not os.path.isfile(utt2label):
+        raise ValueError(f"{utt2label}: labels: got no plain file, need one, beside which --by={column} reads utt2{column}. Write one")
+    path = os.path.join(os.path.dirname(utt2label), f"utt2{column}")
+    if not os.path.isfile(path):
+        raise ValueError(f"{path}: table: got no such file, need one for --by={column}. Write it beside {utt2label}, or correct --by")
+    table = _read_pairs(path, str, "a condition", "Correct the table")
+    if lacks := [utt for utt in utts if utt not in table]:
+        raise ValueError(
+            f"{path}: conditions: got none for {len(lacks)} of {len(utts)} spoof trials (first {lacks[0]}), need one for each. "
+            f"Complete the table, or leave {column} out of --by"
+        )
+    indices: dict[str, list[int]] = {}
+    for index, utt in enumerate(utts):
+        indices.setdefault(table[utt], []).append(index)
+    return {condition: np.array(indices[condition]) for condition in sorted(indices)}
+
+
+def short_names(paths: Sequence[str]) -> list[str]:
+    """Paths without the parts, at the beginning and at the end, that they have in common; one part at least stays of each.
+
+    A path alone stays whole.
+    """
+    if len(paths) == 1:
+        return list(paths)
+    parts = [path.split("/") for path in paths]
+    for _ in ("beginning", "end"):  # turned round after each
+        most = min(map(len, parts)) - 1
+        num_common = next((i for i in range(most) if len({p[i] for p in parts}) > 1), most)
+        parts = [p[num_common:][::-1] for p in parts]
+    return ["/".join(p) for p in parts]
 
 
 def write_fusion(path: str, fusion: Fusion, systems: Sequence[str]) -> None:

@@ -103,6 +103,17 @@ def test_thresholds():
     assert quietly(metrics.eer, sort_scores([7], [7, 7]), "interp").threshold == 7
 
 
+def test_breakdown_of_conditions_made_by_hand():
+    """Below all four genuine scores, in their middle, above them all."""
+    genuine, spoof = np.array([4, 1, 3, 2]), np.array([0, 2.5, 5, 0.5, 2.5, 6])
+    conditions = {"E1": np.array([0, 3]), "E2": np.array([1, 4]), "E3": np.array([2, 5])}
+    got = quietly(metrics.breakdown, genuine, spoof, conditions, ("interp", "rocch"))
+    assert list(got) == ["E1", "E2", "E3"] and all((c.num_genuine, c.num_spoof) == (4, 2) for c in got.values())
+    assert [[e.method for e in c.eer] for c in got.values()] == [["interp", "rocch"]] * 3
+    assert [e.value for c in got.values() for e in c.eer] == pytest.approx([0, 0, 0.5, 1 / 3, 1, 0.5], abs=1e-15)
+    assert got["E1"].eer[0].threshold == 1
+
+
 # ---- second implementations, straight from the definitions
 
 
@@ -191,6 +202,22 @@ def test_every_metric_follows_its_definition(genuine, spoof):
         assert got["actdcf"][name] == pytest.approx((p * miss + (1 - p) * fa) / min(p, 1 - p), abs=1e-12)
 
 
+@CASES
+@given(SMALL, st.lists(st.tuples(st.integers(-4, 4), st.sampled_from("abcd")), min_size=1, max_size=20))
+def test_breakdown_is_evaluation_of_subsets(genuine, trials):
+    spoof, names = np.array([score for score, _ in trials]), np.array([name for _, name in trials])
+    conditions = {name: np.flatnonzero(names == name) for name in sorted(set(names))}
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        got = metrics.breakdown(np.array(genuine), spoof, conditions, metrics.EER_METHODS)
+    options = MetricOptions(eer=metrics.EER_METHODS)
+    subsets = {name: quietly(metrics.evaluate, genuine, spoof[names == name], options) for name in conditions}
+    assert got == {name: metrics.Condition(m.num_genuine, m.num_spoof, m.eer) for name, m in subsets.items()}
+    above = [name for name, m in subsets.items() if m.eer[0].value > 0.5]
+    said = f"EER above 50 % for {len(above)} of {len(conditions)} conditions ({' '.join(above)})"
+    assert len(caught) <= 1 and (said in "".join(str(w.message) for w in caught)) == bool(above)
+
+
 @pytest.mark.parametrize("decimals", [1, 12])
 def test_pav_is_isotonic_regression(decimals):
     rng = np.random.default_rng(3)
@@ -276,11 +303,11 @@ def test_evaluate_gathers_the_single_metrics():
     scores, is_genuine = synthetic_set()
     genuine, spoof = scores[is_genuine, 0], scores[~is_genuine, 0]
     expected = GOLDEN["reference"]["s1"]
-    for method, name in (("interp", "eer_interp"), ("rocch", "eer_rocch"), ("asvspoof", "eer_det")):
-        got = metrics.evaluate(genuine, spoof, MetricOptions(eer=method))
-        assert (got.eer.value, got.eer.method) == (pytest.approx(expected[name], abs=1e-12), method)
+    got = metrics.evaluate(genuine, spoof, MetricOptions(eer=("rocch", "interp", "asvspoof")))
+    assert [eer.method for eer in got.eer] == ["rocch", "interp", "asvspoof"]
+    assert [eer.value for eer in got.eer] == pytest.approx([expected[f"eer_{name}"] for name in ("rocch", "interp", "det")], abs=1e-12)
     got = metrics.evaluate(genuine, spoof)
-    assert (got.num_genuine, got.num_spoof, got.eer.method) == (200, 300, "interp")
+    assert (got.num_genuine, got.num_spoof, [eer.method for eer in got.eer]) == (200, 300, ["interp"])
     assert [got.cllr, got.min_cllr] == pytest.approx([expected["cllr"], expected["min_cllr"]], abs=1e-12)
     assert [got.min_dcf, got.act_dcf] == pytest.approx([expected["mindcf"]["asvspoof5"], expected["actdcf"]["asvspoof5"]], abs=1e-12)
 
@@ -291,13 +318,41 @@ def test_evaluate_gathers_the_single_metrics():
 def test_polarity_warning_whatever_the_method():
     scores = sort_scores([-1, 0, 1], [2, 3, 4])
     for method in metrics.EER_METHODS:
-        with pytest.warns(UserWarning, match=r"eer: EER: got 100.00 %, need at most 50 %; .* Check the labels and the sign of the scores"):
+        with pytest.warns(UserWarning, match=r"eer: EER above 50 %: got 100.00 %; .* Check the labels and the sign of the scores"):
             metrics.eer(scores, method)
 
 
 def test_ties_warning_of_the_challenge_script():
-    with pytest.warns(UserWarning, match=r"eer: asvspoof EER: got 100.00 % where the ROC has 50.00 %; .* Use --eer=interp"):
+    with pytest.warns(UserWarning, match=r"eer: asvspoof EER misled by ties: got 100.00 % where the ROC has 50.00 %; .* Use --eer=interp"):
         assert metrics.eer(sort_scores([0] * 5, [0] * 7), "asvspoof").value == 1
+
+
+def test_breakdown_warns_once_of_all_conditions():
+    """Twelve above the genuine scores, one tied with them, one below."""
+    conditions = {f"E{k:02d}": np.arange(3 * k, 3 * k + 3) for k in range(14)}
+    above = r"EER above 50 % for 12 of 14 conditions \(E00 E01 E02 E03 E04 E05 E06 E07 E08 E09 \.\.\.\)"
+    with pytest.warns(UserWarning, match=rf"^{above}; asvspoof EER misled by ties for 1 of 14 conditions \(E12\)$") as caught:
+        metrics.breakdown(np.zeros(5), np.repeat([1, 0, -1], [36, 3, 3]), conditions, ("asvspoof", "interp"))
+    assert len(caught) == 1
+
+
+@pytest.mark.parametrize(
+    ("genuine", "spoof", "method", "message"),
+    [
+        ([np.nan], [1, 2], "interp", "metrics: genuine scores: got NaN"),
+        ([1], [1, np.nan], "interp", "metrics: E2 spoof scores: got NaN"),
+        ([], [1, 2], "interp", r"metrics: genuine scores: got shape \(0,\)"),
+        ([1], [1, 2], "det", "eer: method: got 'det', need interp or rocch or asvspoof"),
+    ],
+)
+def test_scores_that_have_no_breakdown(genuine, spoof, method, message):
+    with pytest.raises(ValueError, match=message):
+        metrics.breakdown(np.array(genuine), np.array(spoof), {"E1": np.array([0]), "E2": np.array([1])}, (method,))
+
+
+def test_condition_without_trials():
+    with pytest.raises(ValueError, match=r"metrics: E1 spoof scores: got shape \(0,\), need a vector of one or more"):
+        metrics.breakdown(np.array([1.0]), np.array([0.0]), {"E1": np.array([], int)})
 
 
 @pytest.mark.parametrize(
@@ -317,6 +372,8 @@ def test_scores_that_have_no_metrics(genuine, spoof, message):
 @pytest.mark.parametrize(
     ("setting", "message"),
     [
+        ({"eer": ()}, "eer: got '', need one or more, each once"),
+        ({"eer": ("rocch", "interp", "rocch")}, "eer: got 'rocch,interp,rocch', need one or more, each once"),
         ({"p_spoof": 1.0}, "p_spoof: got 1.0, need more than 0 and less than 1"),
         ({"c_miss": 0.0}, "c_miss, c_fa: got 0.0, 10.0, need positive numbers"),
         ({"c_fa": math.inf}, "c_miss, c_fa: got 1.0, inf, need positive numbers"),
@@ -329,4 +386,4 @@ def test_options_out_of_bounds(setting, message):
 
 def test_unknown_eer():
     with pytest.raises(ValueError, match="eer: method: got 'det', need interp or rocch or asvspoof"):
-        metrics.evaluate([1], [0], MetricOptions(eer="det"))
+        metrics.evaluate([1], [0], MetricOptions(eer=("det",)))

@@ -65,14 +65,15 @@ def test_train_apply_evaluate(files, capsys):
     assert last == "LOG (sd-eval-scores) best EER: fused.txt, 14.33 %; of its Cllr 0.4399, 0.0374 is for want of calibration"
     figures = json.loads(Path("out.json").read_text())
     assert (figures["utt2label"], figures["num_dropped"]) == ("utt2label", 0)
-    assert figures["options"] == {"eer": "interp", "p_spoof": 0.05, "c_miss": 1, "c_fa": 10}
+    assert figures["options"] == {"eer": ["interp"], "p_spoof": 0.05, "c_miss": 1, "c_fa": 10}
     fused, expected = figures["systems"][1], golden["metrics"]
     assert (fused["system"], fused["num_genuine"], fused["num_spoof"]) == ("fused.txt", 200, 300)
-    assert [fused[name] for name in ("eer", "cllr", "min_cllr", "min_dcf", "act_dcf")] == pytest.approx(
+    assert [fused["eer"]["interp"]["value"], *(fused[name] for name in ("cllr", "min_cllr", "min_dcf", "act_dcf"))] == pytest.approx(
         [expected["eer_interp"], expected["cllr"], expected["min_cllr"], expected["mindcf"]["asvspoof5"], expected["actdcf"]["asvspoof5"]],
         abs=1e-12,
     )
-    assert fused["eer_threshold"] in scores.read_scores("fused.txt").values()
+    assert list(fused["eer"]) == ["interp"] and fused["eer"]["interp"]["threshold"] in scores.read_scores("fused.txt").values()
+    assert fused["by"] == {}
 
 
 @pytest.mark.parametrize(("method", "eer"), [("rocch", "15.50"), ("asvspoof", "16.58")])
@@ -83,16 +84,75 @@ def test_eer_methods_and_costs(files, capsys, method, eer):
     assert row.split()[-2:] == ["0.3100", "0.5283"]
 
 
+def test_several_eer_methods(files, capsys):
+    """A column each; the first one decides which system is best."""
+    assert eval_scores.main(["--eer=rocch,interp", "--json=out.json", "utt2label", "s1.txt", "s2.txt"]) == 0
+    captured = capsys.readouterr()
+    header, row, _ = captured.out.splitlines()
+    assert "spoof  EER % (rocch)  EER % (interp)    Cllr" in header and row.split()[3:5] == ["15.50", "16.67"]
+    assert "best EER: s1.txt, 15.50 %" in captured.err
+    eer = json.loads(Path("out.json").read_text())["systems"][0]["eer"]
+    golden = GOLDEN["reference"]["s1"]
+    assert {method: e["value"] for method, e in eer.items()} == pytest.approx(
+        {"rocch": golden["eer_rocch"], "interp": golden["eer_interp"]}, abs=1e-12
+    )
+
+
+def test_conditions_made_by_hand(files, capsys):
+    """Spoof trials below all genuine scores, in their middle, and infinitely above them; and one speaker."""
+    genuine, below, middle = {f"g{i}": float(i) for i in range(40)}, {f"s{i}": -1.0 for i in range(31)}, {"t1": 19.5, "t2": 19.5}
+    Path("utt2label").write_text("".join(f"{u} {'genuine' if u in genuine else 'spoof'}\n" for u in (*genuine, *below, *middle, "v")))
+    Path("utt2env").write_text("".join(f"{u} E2\n" for u in below) + "t1 E10\nt2 E10\nv E3\ng0 -\nstranger E99\n")
+    Path("utt2spk").write_text("".join(f"{u} mary\n" for u in (*genuine, *below, *middle, "v")))
+    for name, v in (("exp/cf_sd0/scores/eval.txt", math.inf), ("exp/cm_sd10/scores/eval.txt", -2.0)):
+        Path(name).parent.mkdir(parents=True)
+        scores.write_scores(name, {**genuine, **below, **middle, "v": v})
+    argv = ["--by=env,spk", "--eer=interp,rocch", "--json=out.json", "utt2label"]
+    assert eval_scores.main([*argv, "exp/cf_sd0/scores/eval.txt", "exp/cm_sd10/scores/eval.txt"]) == 0
+    captured = capsys.readouterr()
+    assert captured.out.splitlines()[3:] == [
+        "",
+        "env  spoof  cf_sd0  cm_sd10",
+        "E10      2   50.00    50.00",
+        "E2      31    0.00     0.00",
+        "E3       1  100.00     0.00",
+        "",
+        "spk   spoof  cf_sd0  cm_sd10",
+        "mary     34    8.82     5.88",
+    ]
+    assert [line for line in captured.err.splitlines() if line.startswith("WARNING")] == [
+        "WARNING (sd-eval-scores) exp/cf_sd0/scores/eval.txt: env: EER above 50 % for 1 of 3 conditions (E3)"
+    ]
+    cf, cm = json.loads(Path("out.json").read_text())["systems"]
+    assert list(cf["by"]) == ["env", "spk"] and list(cf["by"]["env"]) == ["E10", "E2", "E3"]
+    assert cf["by"]["env"]["E3"] == {
+        "num_genuine": 40,
+        "num_spoof": 1,
+        "eer": {"interp": {"value": 1, "threshold": "inf"}, "rocch": {"value": 0.5, "threshold": 0}},
+    }
+    assert cf["by"]["env"]["E10"]["eer"]["rocch"]["value"] == pytest.approx(1 / 3, abs=1e-15)
+    assert cm["by"]["spk"]["mary"]["eer"] == cm["eer"]
+
+
+def test_one_system_keeps_its_path_and_dropped_trials_leave_their_condition(files, capsys):
+    Path("utt2env").write_text("".join(f"{utt} E{i % 2}\n" for i, utt in enumerate(UTTS)))
+    Path("s1.txt").write_text("".join(lines("s1.txt")[:-1]))
+    assert eval_scores.main(["--by=env", "--missing=drop", "utt2label", "s1.txt"]) == 0
+    _, _, _, header, *rows = capsys.readouterr().out.splitlines()
+    assert header == "env  spoof  s1.txt" and [row.split()[:2] for row in rows] == [["E0", "150"], ["E1", "149"]]
+
+
 def test_order_of_lines_changes_no_byte(files, capsys):
     """Labels of another day, in another order."""
+    Path("utt2env").write_text("".join(f"{utt} E{i % 7}\n" for i, utt in enumerate(UTTS)))
     rng = np.random.default_rng(0)
     outputs = []
     for round_ in range(2):
         assert train_fusion.main(["--prior=0.1", "utt2label", "s1.txt", "s2.txt", "fusion.json"]) == 0
         assert apply_fusion.main(["fusion.json", "s1.txt", "s2.txt", "fused.txt"]) == 0
-        assert eval_scores.main([f"--json=out{round_}.json", "utt2label", "s1.txt", "s2.txt", "fused.txt"]) == 0
+        assert eval_scores.main([f"--json=out{round_}.json", "--by=env", "utt2label", "s1.txt", "s2.txt", "fused.txt"]) == 0
         outputs.append((capsys.readouterr().out, Path("fusion.json").read_bytes(), lines("fused.txt"), lines(f"out{round_}.json")))
-        for name in ("utt2label", "s1.txt", "s2.txt"):
+        for name in ("utt2label", "utt2env", "s1.txt", "s2.txt"):
             Path(name).write_text("".join(rng.permutation(lines(name))))
     assert outputs[0] == outputs[1]
 
@@ -146,7 +206,7 @@ def test_infinite_scores(files, capsys):
 def test_warnings_name_the_system(files, capsys):
     for name in ("s1.txt", "s2.txt"):
         scores.write_scores(name, {utt: -llr for utt, llr in scores.read_scores(name).items()})
-    assert eval_scores.main(["utt2label", "s1.txt", "s2.txt", "s3.txt"]) == 0
+    assert eval_scores.main(["--eer=interp,rocch", "utt2label", "s1.txt", "s2.txt", "s3.txt"]) == 0
     warned = [line for line in capsys.readouterr().err.splitlines() if line.startswith("WARNING")]
     assert [line.split()[2] for line in warned] == ["s1.txt:", "s2.txt:"] and all(
         "Check the labels and the sign" in line for line in warned
@@ -161,6 +221,15 @@ def test_misleading_llrs_are_said_to_be(files, capsys):
 
 def test_settings_that_are_refused(files, capsys):
     assert "--eer: got 'det', need interp or rocch or asvspoof" in fails(eval_scores, ["--eer=det", "utt2label", "s1.txt"], capsys)
+    assert "eer: got 'rocch,rocch', need one or more, each once" in fails(eval_scores, ["--eer=rocch,rocch", "utt2label", "s1.txt"], capsys)
+    assert "--by: got 'env,spk,env', need each once" in fails(eval_scores, ["--by=env,spk,env", "utt2label", "s1.txt"], capsys)
+    assert "utt2env: table: got no such file" in fails(eval_scores, ["--json=out", "--by=env", "utt2label", "s1.txt"], capsys)
+    assert "cat utt2label |: labels: got no plain file" in fails(eval_scores, ["--by=env", "cat utt2label |", "s1.txt"], capsys)
+    Path("utt2env").write_text("".join(f"{utt} E1\n" for utt in UTTS[:498]))
+    assert "got none for 2 of 300 spoof trials (first utt-498)" in fails(
+        eval_scores, ["--json=out", "--by=env", "utt2label", "s1.txt"], capsys
+    )
+    assert not Path("out").exists()
     assert "--missing: got 'zero', need error or drop" in fails(eval_scores, ["--missing=zero", "utt2label", "s1.txt"], capsys)
     assert "prior: got 1.0" in fails(train_fusion, ["--prior=1", "utt2label", "s1.txt", "f.json"], capsys)
     assert "s1.txt:1: line: got 'utt-000 2.2', need an utterance and genuine or spoof" in fails(eval_scores, ["s1.txt", "s1.txt"], capsys)

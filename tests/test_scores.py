@@ -159,6 +159,67 @@ def test_few_trials_and_few_distinct_scores(tmp_path):
     assert "s.txt: scores: got fewer than 3 distinct ones; were decisions written for scores?" in str(caught[1].message)
 
 
+# ---- conditions
+
+
+@pytest.fixture
+def labelled(tmp_path):
+    """The name of labels of three spoof trials and a genuine one."""
+    return write(tmp_path / "utt2label", "a spoof\nb genuine\nc spoof\nd spoof\n")
+
+
+def test_conditions_are_sorted_and_may_hold_anything_but_blanks(labelled, tmp_path):
+    """Genuine trials and utterances without a label have entries that do not matter, or none."""
+    write(tmp_path / "utt2env", "stranger E9\nd Büro\u00a02,%s\\\nc E(1)\r\na\tBüro\u00a02,%s\\\n")
+    got = scores.read_conditions(labelled, "env", ["a", "c", "d"])
+    assert [(name, indices.tolist()) for name, indices in got.items()] == [("Büro\u00a02,%s\\", [0, 2]), ("E(1)", [1])]
+    write(tmp_path / "utt2spk", "a s\nb s\nc s\nd s\n")
+    assert {name: indices.tolist() for name, indices in scores.read_conditions(labelled, "spk", ["a", "d"]).items()} == {"s": [0, 1]}
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("a E1\n", r"utt2env: conditions: got none for 2 of 3 spoof trials \(first c\), need one for each\. Complete the table, or"),
+        ("a E1\nc\n", r"utt2env:2: line: got 'c', need an utterance and a condition\. Correct the table"),
+        ("a E1 E2\n", r"utt2env:1: line: got 'a E1 E2', need an utterance and a condition"),
+        ("a E1\na E1\n", r"utt2env:2: utterance: got a twice, need each once\. Correct the table"),
+        (None, r"utt2env: table: got no such file, need one for --by=env\. Write it beside .*utt2label, or correct --by"),
+    ],
+)
+def test_conditions_that_are_refused(labelled, tmp_path, text, message):
+    if text is not None:
+        write(tmp_path / "utt2env", text)
+    with pytest.raises(ValueError, match=message):
+        scores.read_conditions(labelled, "env", ["a", "c", "d"])
+
+
+@pytest.mark.parametrize("name", ["-", "cat {} |", "{}:0"])
+def test_conditions_need_labels_that_are_a_plain_file(labelled, name):
+    name = name.format(labelled)
+    with pytest.raises(ValueError, match=r"labels: got no plain file, need one, beside which --by=env reads utt2env\. Write one") as error:
+        scores.read_conditions(name, "env", ["a"])
+    assert str(error.value).startswith(f"{name}: ")
+
+
+@pytest.mark.parametrize(
+    ("paths", "names"),
+    [
+        ("exp/cf_sd0/scores/eval.txt exp/cm_sd0/scores/eval.txt", "cf_sd0 cm_sd0"),
+        ("a/x/dev.txt a/y/eval.txt", "x/dev.txt y/eval.txt"),
+        ("a/dev.txt a/eval.txt", "dev.txt eval.txt"),
+        ("a/b a/b/b", "b b/b"),
+        ("b b/b b/a/b", "b b/b b/a/b"),
+        ("/exp/a/s exp/a/s", "/exp exp"),
+        ("a/s b/c/s", "a b/c"),
+        ("a/s a/s", "s s"),
+        ("exp/cf_sd0/scores/eval.txt", "exp/cf_sd0/scores/eval.txt"),
+    ],
+)
+def test_short_names_of_systems(paths, names):
+    assert scores.short_names(paths.split()) == names.split()
+
+
 # ---- fusion files
 
 

@@ -1,14 +1,16 @@
-"""sd-eval-scores: scores and labels -> a table of EER, Cllr, minCllr, minDCF and actDCF."""
+"""sd-eval-scores: scores and labels -> a table of EER, Cllr, minCllr, minDCF and actDCF, and of the EER by condition."""
 
 from __future__ import annotations
 
 import json
 import math
 import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 
 from sdtools import cli, scores
-from sdtools.metrics import MetricOptions, Metrics, evaluate
+from sdtools.metrics import Condition, MetricOptions, Metrics, breakdown, evaluate
 from sdtools.streams import open_output
 
 
@@ -17,12 +19,20 @@ class EvalOptions:
     """Settings of the command itself."""
 
     json: str | None = field(default=None, metadata={"help": "also write the figures here, with all digits"})
+    by: tuple[str, ...] = field(
+        default=(), metadata={"help": "also the EER of each condition: columns, as env,spk for utt2env, utt2spk beside <utt2label>"}
+    )
+
+    def __post_init__(self):
+        if len(set(self.by)) < len(self.by):
+            raise ValueError(f"--by: got {','.join(self.by)!r}, need each once")
 
 
 COMMAND = cli.Command(
     name="sd-eval-scores",
     summary="Prints a row of metrics for each score file. Scores are natural-log likelihood ratios, positive for genuine speech; EER,\n"
-    "minCllr and minDCF look only at their order. Cllr, 0 to 1 for useful LLRs, exceeds minCllr by what calibration would gain.",
+    "minCllr and minDCF look only at their order. Cllr, 0 to 1 for useful LLRs, exceeds minCllr by what calibration would gain.\n"
+    "By condition: the spoof trials of a condition against all genuine trials.",
     positionals=("<utt2label>", "<scores>..."),
     example="sd-eval-scores data/eval/utt2label exp/cf_sd6/scores/eval.txt exp/cm_sd6/scores/eval.txt",
     options=(MetricOptions, scores.JoinOptions, EvalOptions),
@@ -37,47 +47,86 @@ def main(argv=None) -> int:
 def body(context: cli.Context) -> int:
     """Read, evaluate, print."""
     utt2label, *paths = context.positionals
-    options = context[MetricOptions]
+    options, own = context[MetricOptions], context[EvalOptions]
     trials, is_genuine = scores.read_trials(utt2label, paths, context[scores.JoinOptions].missing)
-    results = []
-    for path, column in zip(paths, trials.scores.T):
-        with warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("always")
-            results.append(evaluate(column[is_genuine], column[~is_genuine], options))
-        for warning in caught:
-            context.log.warning(f"{path}: {warning.message}")
-    print(table(paths, results))
-    if context[EvalOptions].json:
-        systems = [record(path, metrics) for path, metrics in zip(paths, results)]
+    spoof_utts = [utt for utt, genuine in zip(trials.utts, is_genuine) if not genuine]
+    columns = {column: scores.read_conditions(utt2label, column, spoof_utts) for column in own.by}
+    results, breakdowns = [], []
+    for path, llrs in zip(paths, trials.scores.T):
+        genuine, spoof = llrs[is_genuine], llrs[~is_genuine]
+        with _warnings_of(path, context.log):
+            results.append(evaluate(genuine, spoof, options))
+        by = {}
+        for column, conditions in columns.items():
+            with _warnings_of(f"{path}: {column}", context.log):
+                by[column] = breakdown(genuine, spoof, conditions, options.eer)
+        breakdowns.append(by)
+    if own.json:
+        systems = []
+        for path, metrics, by in zip(paths, results, breakdowns):
+            records = {column: {name: record(result) for name, result in conditions.items()} for column, conditions in by.items()}
+            systems.append({"system": path, **record(metrics), "by": records})
         figures = {"utt2label": utt2label, "num_dropped": trials.num_dropped, "options": asdict(options), "systems": systems}
-        with open_output(context[EvalOptions].json) as file:
+        with open_output(own.json) as file:
             file.write((json.dumps(figures, indent=2, allow_nan=False) + "\n").encode())
+    print(table(paths, results))
+    for column in columns:
+        print(f"\n{condition_table(column, paths, [by[column] for by in breakdowns])}")
     context.log.info(verdict(paths, results))
     return 0
 
 
-def table(paths: list[str], results: list[Metrics]) -> str:
+@contextmanager
+def _warnings_of(who: str, log: cli.Log) -> Iterator[None]:
+    """Log what is warned of, each once and with a name."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        yield
+    for message in dict.fromkeys(str(warning.message) for warning in caught):
+        log.warning(f"{who}: {message}")
+
+
+def table(paths: Sequence[str], results: Sequence[Metrics]) -> str:
     """The metrics in aligned columns, one system a line."""
-    rows = [["system", "genuine", "spoof", f"EER % ({results[0].eer.method})", "Cllr", "minCllr", "minDCF", "actDCF"]]
+    methods = [f"EER % ({eer.method})" for eer in results[0].eer]
+    rows = [["system", "genuine", "spoof", *methods, "Cllr", "minCllr", "minDCF", "actDCF"]]
     for path, m in zip(paths, results):
         figures = [f"{value:.4f}" for value in (m.cllr, m.min_cllr, m.min_dcf, m.act_dcf)]
-        rows.append([path, str(m.num_genuine), str(m.num_spoof), f"{100 * m.eer.value:.2f}", *figures])
+        rows.append([path, str(m.num_genuine), str(m.num_spoof), *(f"{100 * eer.value:.2f}" for eer in m.eer), *figures])
+    return aligned(rows)
+
+
+def condition_table(column: str, paths: Sequence[str], systems: Sequence[dict[str, Condition]]) -> str:
+    """EER in percent, by the first method, in aligned columns: one condition a line, one system a column."""
+    rows = [[column, "spoof", *scores.short_names(paths)]]
+    for name, first in systems[0].items():
+        rows.append([name, str(first.num_spoof), *(f"{100 * by[name].eer[0].value:.2f}" for by in systems)])
+    return aligned(rows)
+
+
+def aligned(rows: Sequence[Sequence[str]]) -> str:
+    """Rows of cells as lines: the first column to the left, the others to the right."""
     widths = [max(map(len, column)) for column in zip(*rows)]
     return "\n".join("  ".join([row[0].ljust(widths[0]), *(c.rjust(w) for c, w in zip(row[1:], widths[1:]))]) for row in rows)
 
 
-def record(path: str, metrics: Metrics) -> dict:
-    """The metrics as JSON holds them; an infinite one as the word inf."""
-    figures = {"system": path, **asdict(metrics), "eer": metrics.eer.value, "eer_threshold": metrics.eer.threshold}
-    return {name: str(value) if value in (math.inf, -math.inf) else value for name, value in figures.items()}
+def record(result: Metrics | Condition) -> dict:
+    """The figures as JSON holds them, EERs by method; an infinite one as the word inf."""
+    eers = {eer.method: {"value": eer.value, "threshold": _word(eer.threshold)} for eer in result.eer}
+    return {name: eers if name == "eer" else _word(value) for name, value in asdict(result).items()}
 
 
-def verdict(paths: list[str], results: list[Metrics]) -> str:
+def _word(value: float) -> float | str:
+    """An infinite number as a word, which JSON can hold."""
+    return str(value) if value in (math.inf, -math.inf) else value
+
+
+def verdict(paths: Sequence[str], results: Sequence[Metrics]) -> str:
     """What the table says, in a sentence: the best system, and whether its LLRs can be taken at their word."""
-    path, best = min(zip(paths, results), key=lambda pair: pair[1].eer.value)
+    path, best = min(zip(paths, results), key=lambda pair: pair[1].eer[0].value)
     calibration = f"of its Cllr {best.cllr:.4f}, {best.cllr - best.min_cllr:.4f} is for want of calibration"
     advice = "; its LLRs mislead (Cllr above 1): calibrate them with sd-train-fusion" if best.cllr > 1 else ""
-    return f"best EER: {path}, {100 * best.eer.value:.2f} %; {calibration}{advice}"
+    return f"best EER: {path}, {100 * best.eer[0].value:.2f} %; {calibration}{advice}"
 
 
 if __name__ == "__main__":
