@@ -1,17 +1,38 @@
 #!/usr/bin/env python3
 """Print Tables 1 and 2 in the paper's form from the figures of sd-eval-scores, and write them with the command that made them.
 
-Example: local/paper_tables.py --orders 0,2,4,6 --command ./run.sh exp/results.json exp/RESULTS.md
+Rows and columns are those of the systems that were evaluated; where --by was given, tables of the EER by condition follow.
+
+Example: local/paper_tables.py --command ./run.sh exp/results.json exp/RESULTS.md
 """
 
 import argparse
 import json
-import sys
+import re
 from pathlib import Path
 
 from sdtools.streams import open_output
 
-FEATURES = {"cf": "CF + Δ + ΔΔ", "cm": "CM + Δ + ΔΔ"}
+FEATURES = {"cf": "CF + Δ + ΔΔ", "cm": "CM + Δ + ΔΔ", "cmtri": "CM + Δ + ΔΔ (Tri)"}
+SYSTEMS = {  # (row, head of a column, system); {} is the highest order
+    "cqcc": ("B1: CQCC", "B1"),
+    "tc": ("B2: TC", "B2"),
+    "mcf": ("MCF-CC alone", "MCF-CC"),
+    "mse": ("MSE-CC alone", "MSE-CC"),
+    "stcc": ("STCC alone", "STCC"),
+    "b3": ("B3: MCF-CC + MSE-CC + STCC", "B3"),
+    "cf_sd{}": ("S1: CF + Δ + ΔΔ ({} SD)", "S1"),
+    "cm_sd{}": ("S2: CM + Δ + ΔΔ ({} SD)", "S2"),
+    "cfcm_sd{}": ("S1 + S2 (feature level)", "feature level"),
+    "fusion": ("S1 + S2 (score level)", "score level"),
+}
+PAPER = {  # EER in percent on eval of ASVspoof 2017 Version 2.0
+    **{f"cf_sd{order}": eer for order, eer in {0: 20.67, 2: 14.31, 4: 11.92, 6: 10.84}.items()},
+    **{f"cm_sd{order}": eer for order, eer in {0: 20.24, 2: 15.22, 4: 11.61, 6: 10.93}.items()},
+    **{f"cmtri_sd{order}": eer for order, eer in {0: 13.57, 2: 12.42, 4: 12.03, 6: 13.29}.items()},
+    **{"cqcc": 12.24, "tc": 14.89, "b3": 6.54, "cfcm_sd6": 8.58, "fusion": 8.80},
+}
+CONDITIONS = {"env": "environment", "playback": "playback device", "recorder": "recording device"}
 
 
 def percent(fraction):
@@ -27,43 +48,78 @@ def markdown(rows):
     return "\n".join(lines)
 
 
-def tables(systems, orders, method):
-    """Both tables; `systems` maps a name such as cf_sd6 to its figures."""
-    first = [["Feature", *(f"{order} SD" for order in orders)]]
+def eers(system, name, methods, with_paper):
+    """Equal error rates of a system by each method, then the paper's, as text."""
+    ours = [percent(system["eer"][method]["value"]) for method in methods]
+    return ours + [f"{PAPER[name]:.2f}" if name in PAPER else "-"] * with_paper
+
+
+def table_1(systems, orders, methods, with_paper):
+    """A row for each feature, or one for each kind of figure if there are several."""
+    kinds = [*methods, *["the paper"] * with_paper]
+    rows = [["Feature", *["EER %"] * (len(kinds) > 1), *(f"{order} SD" for order in orders)]]
     for feature, title in FEATURES.items():
-        first.append([title, *(percent(systems[f"{feature}_sd{order}"]["eer"]) for order in orders)])
-    top = orders[-1]
-    names = {
-        f"S1: CF + Δ + ΔΔ ({top} SD)": f"cf_sd{top}",
-        f"S2: CM + Δ + ΔΔ ({top} SD)": f"cm_sd{top}",
-        "S1 + S2 (feature level)": f"cfcm_sd{top}",
-        "S1 + S2 (score level)": "fusion",
-    }
-    second = [["System", "EER %"]]
-    second += [[title, percent(systems[name]["eer"])] for title, name in names.items()]
-    some, fused = systems[f"cf_sd{top}"], systems["fusion"]
-    return (
-        f"Table 1: EER (%, {method}) on eval, {some['num_genuine']} genuine and {some['num_spoof']} replayed trials, by number of spatial "
-        f"differentiations (SD)\n\n{markdown(first)}\n\nTable 2: EER (%, {method}) before and after fusion\n\n{markdown(second)}\n\n"
-        f"Score level: logistic regression trained on dev, Cllr {fused['cllr']:.3f} on eval (minCllr {fused['min_cllr']:.3f})."
-    )
+        names = [f"{feature}_sd{order}" for order in orders]
+        if all(name in systems for name in names):
+            columns = [eers(systems[name], name, methods, with_paper) for name in names]
+            rows += [[title, *[kind] * (len(kinds) > 1), *figures] for kind, figures in zip(kinds, zip(*columns))]
+    return rows
+
+
+def table_2(systems, top, methods, with_paper):
+    """A row for each system, a column for each kind of figure."""
+    head = ["EER %"] if len(methods) == 1 else [f"EER % ({method})" for method in methods]
+    rows = [["System", *head, *["the paper"] * with_paper]]
+    for name, (title, _) in SYSTEMS.items():
+        if (name := name.format(top)) in systems:
+            rows.append([title.format(top), *eers(systems[name], name, methods, with_paper)])
+    return rows
+
+
+def table_by(systems, top, column, method):
+    """A row for each condition, a column for each system of Table 2."""
+    heads = {name.format(top): head for name, (_, head) in SYSTEMS.items() if name.format(top) in systems}
+    conditions = {name: systems[name]["by"][column] for name in heads}
+    rows = [[CONDITIONS.get(column, column), "replayed", *heads.values()]]
+    for condition, figures in next(iter(conditions.values())).items():
+        values = [percent(conditions[name][condition]["eer"][method]["value"]) for name in heads]
+        rows.append([condition, str(figures["num_spoof"]), *values])
+    return rows
+
+
+def report(figures, with_paper):
+    """All tables as text."""
+    systems = {Path(system["system"]).parts[-3]: system for system in figures["systems"]}
+    methods = figures["options"]["eer"]
+    orders = sorted({int(found[1]) for name in systems if (found := re.fullmatch(r"(?:cf|cm|cmtri|cfcm)_sd(\d+)", name))})
+    top = orders[-1] if orders else 0
+    some = next(iter(systems.values()))
+    how = methods[0] if len(methods) == 1 else f"by {' and '.join(methods)}"
+    parts = []
+    if len(orders) > 1 and len(rows := table_1(systems, orders, methods, with_paper)) > 1:
+        trials = f"{some['num_genuine']} genuine and {some['num_spoof']} replayed trials"
+        parts += [f"Table 1: EER (%, {how}) on eval, {trials}, by number of spatial differentiations (SD)", markdown(rows)]
+    if len(rows := table_2(systems, top, methods, with_paper)) > 1:
+        parts += [f"Table 2: EER (%, {how}) before and after fusion", markdown(rows)]
+        for column in some["by"]:
+            title = f"EER (%, {methods[0]}) by {CONDITIONS.get(column, column)}: its replayed trials against all genuine ones"
+            parts += [title, markdown(table_by(systems, top, column, methods[0]))]
+    for name in ("b3", "fusion"):
+        if name in systems:
+            costs = f"Cllr {systems[name]['cllr']:.3f} on eval (minCllr {systems[name]['min_cllr']:.3f})"
+            parts.append(f"{'B3' if name == 'b3' else 'Score level'}: logistic regression trained on dev, {costs}.")
+    return "\n\n".join(parts)
 
 
 def main():
     """Read, print, write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--orders", default="0,2,4,6", help="columns of Table 1; Table 2 takes the last (default %(default)s)")
+    parser.add_argument("--paper", action="store_true", help="show the paper's figures beside ours: only where the corpus is the paper's")
     parser.add_argument("--command", default="./run.sh", help="what the first line of the file says made it (default %(default)s)")
     parser.add_argument("results", help="from sd-eval-scores --json")
     parser.add_argument("out", help="Markdown file")
     args = parser.parse_args()
-    figures = json.loads(Path(args.results).read_text())
-    systems = {Path(system["system"]).parts[-3]: system for system in figures["systems"]}
-    names = [f"{feature}_sd{order}" for feature in FEATURES for order in args.orders.split(",")]
-    missing = [name for name in [*names, f"cfcm_sd{args.orders.split(',')[-1]}", "fusion"] if name not in systems]
-    if missing:
-        sys.exit(f"{Path(__file__).name}: {args.results}: got no {', '.join(missing)}, need them for the tables. Run the stages before")
-    text = tables(systems, args.orders.split(","), figures["options"]["eer"])
+    text = report(json.loads(Path(args.results).read_text()), args.paper)
     print(f"\n{text}\n")
     with open_output(args.out) as file:
         file.write(f"Made by `{args.command}`\n\n{text}\n".encode())

@@ -3,9 +3,10 @@
 cmd=utils/run.py
 nj=1
 gmm_config=conf/gmm.conf
+num_components=
 help_message="Usage: $0 [options] <data-dir>... <exp-dir>
 Writes <exp-dir>/genuine.gmm and <exp-dir>/spoof.gmm from all the data directories together.
-  --cmd launcher --gmm-config file (options of sd-init-gmm, or with one job of sd-train-gmm)
+  --cmd launcher --gmm-config file (options of sd-init-gmm, or with one job of sd-train-gmm) --num-components N (instead of the file's)
   --nj N   1: one job a class, which keeps the frames in memory; more: N jobs a class and EM pass, to the same models. A pass starts N
            processes of about a second: worth it only when a pass takes minutes. --max-skip in the file of options then counts in each job;
            <exp-dir>/passes/ keeps the model of every pass, and a launcher that resumes goes on from the last one
@@ -46,7 +47,8 @@ both() { # the launchers that a function becomes for each class, side by side
   for pid in "${pids[@]}"; do wait "$pid" || failed=1; done
   [ $failed = 0 ] || exit 1
 }
-train() { exec $cmd "$dir/log/train_$class.log" sd-train-gmm --config="$gmm_config" "scp:$dir/$class.scp" "$dir/$class.gmm"; }
+options=(--config="$gmm_config" ${num_components:+--num-components="$num_components"})
+train() { exec $cmd "$dir/log/train_$class.log" sd-train-gmm "${options[@]}" "scp:$dir/$class.scp" "$dir/$class.gmm"; }
 if [ "$nj" = 1 ]; then
   both train
   exit
@@ -54,7 +56,7 @@ fi
 
 init() {
   mkdir -p "$dir/passes/$class"
-  exec $cmd "$dir/log/init_$class.log" sd-init-gmm --config="$gmm_config" "scp:$dir/$class.scp" "$dir/passes/$class/0.gmm"
+  exec $cmd "$dir/log/init_$class.log" sd-init-gmm "${options[@]}" "scp:$dir/$class.scp" "$dir/passes/$class/0.gmm"
 }
 progress() { # of a class in this pass
   if is_done; then echo "done before"; return; fi

@@ -1,14 +1,26 @@
-"""The commands of docs/kaldi.md, run in order as they stand."""
+"""The commands of docs/kaldi.md and docs/systems.md, run in order as they stand; figures, options and names of docs/systems.md."""
 
+import importlib
 import os
+import pkgutil
 import re
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
-from test_commands import make_recipe_directory
+from test_commands import COMMANDS, make_recipe_directory
 from test_recipe import make_copy
+
+from sdtools import tables
+from sdtools.envelope import EnvelopeOptions
+from sdtools.filterbank import FilterBankOptions
+from sdtools.gmm import EM_PASSES, GmmOptions
+from sdtools.modulation import ModulationExtractor, ModulationOptions
+from sdtools.postprocess import PostOptions, postprocess
+from sdtools.subbands import SubbandExtractor
+from sdtools.triangular import TriangularOptions
 
 ROOT = Path(__file__).parent.parent
 
@@ -47,3 +59,85 @@ def test_commands_for_kaldi_users(recipe):
     assert gmm.stdout == "<DiagGMM> \n"
     assert (recipe / "kaldi/1.dubm").read_bytes().startswith(b"\0B<DiagGMM> ")
     assert re.findall(r"(\d) / 3 were done before", resume.stderr) == ["3", "2"]
+
+
+SYSTEMS = (ROOT / "docs" / "systems.md").read_text()
+
+
+def rows(num_cells):
+    """Rows of the page's tables that have so many cells, each cell as its text and the words in backquotes."""
+    lines = [line.split("|")[1:-1] for line in SYSTEMS.splitlines() if line.startswith("| ")]
+    return [[(cell.strip(), re.findall(r"`([^`]+)`", cell)) for cell in cells] for cells in lines if len(cells) == num_cells]
+
+
+def options_of(command):
+    """What --help prints of a command's options: --name=default -> the sentence on it."""
+    lines = importlib.import_module(f"sdtools.bin.{command}").COMMAND.help().splitlines()
+    return dict(line.split(maxsplit=1) for line in lines if line.startswith("  --"))
+
+
+HELP = {"sd-" + name.replace("_", "-"): options_of(name) for name in COMMANDS}
+
+
+def test_commands_of_the_systems_give_the_dimensions_in_their_table(recipe):
+    (block,) = blocks("systems.md")
+    result = run(block, recipe)
+    assert result.returncode == 0, result.stderr
+    made = set()
+    for _, (_, names), (static, _), (final, _), *_ in rows(7)[1:]:
+        for name in names if static else ():  # a fusion has scores alone
+            with tables.open_table(f"ark:{recipe}/feats/{name}.ark") as table:
+                feats = next(iter(table)).load()
+            assert (feats.shape[1], postprocess(feats, PostOptions()).shape[1]) == (int(static), int(final)), name
+            made.add(f"{name}.ark")
+    assert made == {path.name for path in (recipe / "feats").glob("*.ark")}
+
+
+def test_options_in_the_page_on_systems_have_these_defaults():
+    for option in re.findall(r"`(--[^`]+)`", SYSTEMS):
+        assert any(known == option or known.split("=")[0] == option for options in HELP.values() for known in options), option
+    for _, (_, commands), (_, options), _ in rows(4):
+        for command in commands:
+            assert set(options) <= set(HELP[command]), command
+
+
+def test_page_on_systems_lists_all_that_the_paper_leaves_open():
+    listed = {(command, option) for _, (_, commands), (_, options), _ in rows(4) for command in commands for option in options}
+    commands = [name for name in HELP if name.startswith("sd-compute-") or name == "sd-train-gmm"]
+    free = {(name, option) for name in commands for option, text in HELP[name].items() if "not determined by the paper" in text}
+    assert len(free) > 20 and free <= listed, free - listed
+
+
+def test_names_in_the_page_on_systems_exist():
+    assert set(re.findall(r"\bsd-[a-z-]+", SYSTEMS)) <= set(HELP)
+    for name in re.findall(r"`(sdtools\.[\w.]+)`", SYSTEMS):
+        pkgutil.resolve_name(name)
+    for path in re.findall(r"`((?:local|tests)/[\w./]+)|\]\(([^)#]+)", SYSTEMS):
+        assert (ROOT / path[0] if path[0] else ROOT / "docs" / path[1]).exists(), path
+    confs = {path.name for path in (ROOT / "egs" / "asvspoof2017" / "sd" / "conf").iterdir()}
+    assert set(re.findall(r"`conf/([^`]+)`", SYSTEMS)) <= confs
+    for module, test in re.findall(r"`(test_\w+\.py)::(\w+)`", SYSTEMS):
+        assert f"def {test}(" in (ROOT / "tests" / module).read_text(), test
+
+
+def test_effects_in_the_page_on_systems():
+    samples = 0.1 * np.random.default_rng(0).standard_normal(4000)
+
+    def features(**settings):
+        bank, envelope = (cls(**{k: v for k, v in settings.items() if hasattr(cls, k)}) for cls in (FilterBankOptions, EnvelopeOptions))
+        return SubbandExtractor(bank, envelope, 16000, orders=(0, 6), features=("cf", "cm", "cfcm"))(samples)
+
+    usual = features()
+    final = {key: postprocess(feats, PostOptions()) for key, feats in usual.items()}
+    for (feature, order), feats in features(normalize_gain=True).items():
+        assert np.allclose(postprocess(feats, PostOptions()), final[feature, order], atol=1e-3) == (order == 0)
+    for settings in ({"min_freq_hz": 50.0}, {"magnitude_floor": 1e-20}):
+        np.testing.assert_array_equal(features(**settings)["cm", 6], usual["cm", 6])
+    assert (features(min_freq_hz=50.0)["cf", 6] > usual["cf", 6]).all()
+    derivatives = np.split(final["cfcm", 6], 3, axis=1)
+    both = [np.concatenate(parts, axis=1) for parts in zip(*(np.split(part, [80], axis=1) for part in derivatives))]
+    np.testing.assert_array_equal(both[0], final["cf", 6])
+    np.testing.assert_array_equal(both[1], final["cm", 6])
+    assert ModulationExtractor(TriangularOptions(), ModulationOptions(), 16000, ("mcf",)).freqs_hz.tolist() == [*range(2, 51, 2)]
+    assert f"components: {' '.join(map(str, EM_PASSES))}, at the last" in " ".join(SYSTEMS.split())
+    assert EM_PASSES[GmmOptions.num_components.bit_length() - 1] == GmmOptions.final_iters

@@ -13,10 +13,10 @@ ROOT = Path(__file__).parent.parent
 SMALL = "--num-speakers 3,2,3 --num-genuine 12,8,10 --num-spoof 12,8,10"
 
 
-def make_copy(folder):
-    """The recipe's own files in a place of its own, with the tools of this checkout."""
-    recipe = folder / "egs" / "mini_replay" / "sd"
-    shutil.copytree(ROOT / "egs" / "mini_replay" / "sd", recipe, symlinks=True, ignore=shutil.ignore_patterns("data", "exp", "corpus"))
+def make_copy(folder, corpus="mini_replay"):
+    """A recipe's own files in a place of its own, with the tools of this checkout."""
+    recipe = folder / "egs" / corpus / "sd"
+    shutil.copytree(ROOT / "egs" / corpus / "sd", recipe, symlinks=True, ignore=shutil.ignore_patterns("data", "exp", "corpus"))
     for name in ("utils", "local"):
         (folder / name).symlink_to(ROOT / name)
     return recipe
@@ -106,6 +106,9 @@ def test_new_sounds_under_old_names_are_not_mistaken_for_old_ones(small, tmp_pat
         (["--stage", "3", "--orders", "2"], "data/cf_sd2/train/feats.scp: got no such file or an empty one, need features"),
         (["--stage", "4", "--orders", "2"], "data/cf_sd2/dev/feats.scp: got no such file or an empty one, need features"),
         (["--stage", "6", "--orders", "0,2"], "exp/cf_sd2/scores/eval.txt"),
+        (["--orders", "0,,2"], "--orders: got '0,,2', need numbers such as 0,2,4,6"),
+        (["--systems", "cf,b4"], "--systems: got 'b4', need all, or some of cf,cm,cmtri,cfcm,fusion,cqcc,tc,b3"),
+        (["--systems", ""], "--systems: got none, need all or some"),
     ],
 )
 def test_what_cannot_be_run_is_said(small, options, message):

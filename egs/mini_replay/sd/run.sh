@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # Table 1 and Table 2 of Wickramasinghe et al., "Auditory Inspired Spatial Differentiation for Replay Spoofing Attack Detection",
 # on a small corpus that stage 0 makes: synthetic speech, simulated replay, speakers and devices of dev and eval unseen in training.
-# Rows: CF and CM at 0, 2, 4, 6 differentiations; S1, S2 and both fusions. Needs nothing but this project;
-# under 3 minutes and 600 MB on two cores. Expected figures: RESULTS.md. They say that the chain works, nothing about ASVspoof 2017.
+# Rows: CF and CM at 0, 2, 4, 6 differentiations, S1, S2 and both fusions; with --systems all, also triangular filters and the baselines
+# B1, B2, B3. Needs nothing but this project; under 3 minutes and 600 MB on two cores, with --systems all under 6 minutes and 1 GB.
+# Expected figures: RESULTS.md. They say that the chain works, nothing about ASVspoof 2017.
 cd "$(dirname "$0")" || exit 1 # relative paths in options are relative to here
 . ./cmd.sh
 . ./path.sh
@@ -13,20 +14,16 @@ nj=2             # jobs of stages 0, 2 and 4; the results do not depend on it
 corpus_opts=     # options of local/prepare_mini_replay.py, e.g. "--seed 1 --num-spoof 120,60,400"
 speech_dir=      # a folder of recordings to use instead of synthetic speech, one speaker a file-name prefix up to '-'
 corpus=corpus
+systems=cf,cm,cfcm,fusion # rows of the tables: all, or some of cf,cm,cmtri,cfcm,fusion,cqcc,tc,b3
 orders=0,2,4,6   # of differentiation; Table 2 takes the highest
 help_message="Usage: $0 [--stage N] [--stop-stage M] [--nj N] [--cmd launcher] [--speech-dir dir] [--corpus dir]
-    [--corpus-opts options] [--orders 0,2,4,6]
-Example: $0 --stage 4 --nj 2"
+    [--corpus-opts options] [--systems all|cf,cm,cmtri,cfcm,fusion,cqcc,tc,b3] [--orders 0,2,4,6]
+Example: $0 --systems all --nj 2"
 . utils/parse_options.sh
 set -euo pipefail
 [ $# = 0 ] || { echo "$0: arguments: got '$*', need options only. See $0 --help" >&2; exit 1; }
 command -v ${cmd%% *} >/dev/null || { echo "$0: --cmd: got '$cmd', need a launcher that exists. Look at cmd.sh" >&2; exit 1; }
-
-log() { echo "$(date '+%H:%M:%S') $*"; }
-run() { [ "$stage" -le "$1" ] && [ "$stop_stage" -ge "$1" ]; }
-orders=$(tr , '\n' <<<"$orders" | sort -nu | paste -sd ,)
-top=${orders##*,}
-systems="$(for feature in cf cm; do for order in ${orders//,/ }; do echo ${feature}_sd$order; done; done) cfcm_sd$top"
+. local/stages.sh
 
 if run 0; then
   log "Stage 0: make the corpus $corpus and its data directories"
@@ -40,40 +37,30 @@ if run 1; then
 fi
 
 if run 2; then
-  log "Stage 2: compute CF and CM of orders $orders, and both side by side at order $top"
-  for set in train dev eval; do
-    local/make_feats.sh --cmd "$cmd" --nj $nj --features cf,cm --orders $orders data/$set data
-    local/make_feats.sh --cmd "$cmd" --nj $nj --features cfcm --orders $top data/$set data
-  done
+  log "Stage 2: compute features:" $features
+  compute_features
 fi
 
 if run 3; then
   log "Stage 3: train genuine and spoof GMMs, on train for dev scores, on train + dev for eval scores"
-  for system in $systems; do
-    local/train_gmm.sh --cmd "$cmd" data/$system/train exp/$system/train
-    local/train_gmm.sh --cmd "$cmd" data/$system/train data/$system/dev exp/$system
-  done
+  train_gmms
 fi
 
 if run 4; then
   log "Stage 4: compute log-likelihood ratios of dev and eval"
-  for system in $systems; do
-    local/score_gmm.sh --cmd "$cmd" --nj $nj data/$system/dev exp/$system/train exp/$system/scores/dev.txt
-    local/score_gmm.sh --cmd "$cmd" --nj $nj data/$system/eval exp/$system exp/$system/scores/eval.txt
-  done
+  score_gmms
 fi
 
 if run 5; then
-  log "Stage 5: train on dev and apply to eval the score-level fusion of CF and CM at order $top"
-  local/fuse_scores.sh --cmd "$cmd" exp/fusion exp/cf_sd$top exp/cm_sd$top
+  log "Stage 5: train on dev the score-level fusions and apply them:" $fused
+  fuse_systems
 fi
 
 if run 6; then
   log "Stage 6: print Tables 1 and 2"
-  scores=$(for system in $systems fusion; do echo exp/$system/scores/eval.txt; done)
-  sd-eval-scores --print-args=false --json=exp/results.json data/eval/utt2label $scores >exp/eval.txt.tmp
+  sd-eval-scores --print-args=false --json=exp/results.json data/eval/utt2label $(scores_of eval) >exp/eval.txt.tmp
   mv exp/eval.txt.tmp exp/eval.txt
-  made_by="./run.sh --orders $orders${corpus_opts:+ --corpus-opts \"$corpus_opts\"}${speech_dir:+ --speech-dir $speech_dir}"
-  local/paper_tables.py --orders "$orders" --command "$made_by" exp/results.json exp/RESULTS.md
+  made_by="./run.sh --systems $systems --orders $orders${corpus_opts:+ --corpus-opts \"$corpus_opts\"}${speech_dir:+ --speech-dir $speech_dir}"
+  local/paper_tables.py --command "$made_by" exp/results.json exp/RESULTS.md
   log "All systems: exp/eval.txt, exp/results.json. The tables: exp/RESULTS.md. Scores: exp/*/scores/eval.txt"
 fi

@@ -1,0 +1,66 @@
+#!/usr/bin/env bash
+# Tables 1 and 2 of Wickramasinghe et al., "Auditory Inspired Spatial Differentiation for Replay Spoofing Attack Detection", every row
+# with our figures beside the paper's, and the EER by environment, playback device and recording device, on ASVspoof 2017 Version 2.0.
+# Corpus: https://datashare.ed.ac.uk/handle/10283/3055 (ODC-BY), the four archives unpacked; 18,030 utterances, 15.6 h, 1.9 GB.
+# Time and disk: README.md. Expected figures: the paper's, which exp/RESULTS.md shows beside ours; ours are not known, see README.md.
+cd "$(dirname "$0")" || exit 1 # relative paths in options are relative to here
+. ./cmd.sh
+. ./path.sh
+
+stage=0
+stop_stage=100
+nj=2             # jobs of stages 2 and 4; the results do not depend on it
+train_nj=1       # jobs a class and EM pass of stage 3; more than 1 pays on a cluster only (local/train_gmm.sh --help)
+corpus=          # folder that the corpus was unpacked to; local/prepare_asvspoof2017.py --help says in which forms
+systems=all      # or some of cf,cm,cmtri,cfcm,fusion,cqcc,tc,b3: rows of the tables
+orders=0,2,4,6   # of differentiation; Table 2 takes the highest
+num_components=  # of each GMM, instead of the paper's 512 in conf/gmm.conf
+help_message="Usage: $0 --corpus dir [--stage N] [--stop-stage M] [--nj N] [--train-nj N] [--cmd launcher]
+    [--systems all|cf,cm,cmtri,cfcm,fusion,cqcc,tc,b3] [--orders 0,2,4,6] [--num-components N]
+Example: $0 --corpus /corpora/ASVspoof2017_V2 --systems cf,cm,fusion --nj 2"
+. utils/parse_options.sh
+set -euo pipefail
+[ $# = 0 ] || { echo "$0: arguments: got '$*', need options only. See $0 --help" >&2; exit 1; }
+command -v ${cmd%% *} >/dev/null || { echo "$0: --cmd: got '$cmd', need a launcher that exists. Look at cmd.sh" >&2; exit 1; }
+. local/stages.sh
+
+if run 0; then
+  log "Stage 0: make data directories of the corpus $corpus"
+  [ -n "$corpus" ] || { echo "$0: --corpus: got none, need the folder that ASVspoof 2017 was unpacked to. See $0 --help" >&2; exit 1; }
+  local/prepare_asvspoof2017.py "$corpus" data
+fi
+
+if run 1; then
+  log "Stage 1: validate the data directories"
+  for set in train dev eval; do utils/validate_data_dir.py --no-feats --no-text data/$set; done
+fi
+
+if run 2; then
+  log "Stage 2: compute features:" $features
+  compute_features
+fi
+
+if run 3; then
+  log "Stage 3: train genuine and spoof GMMs, on train for dev scores, on train + dev for eval scores"
+  train_gmms
+fi
+
+if run 4; then
+  log "Stage 4: compute log-likelihood ratios of dev and eval"
+  score_gmms
+fi
+
+if run 5; then
+  log "Stage 5: train on dev the score-level fusions and apply them:" $fused
+  fuse_systems
+fi
+
+if run 6; then
+  log "Stage 6: evaluate: dev to exp/dev.txt, eval to exp/eval.txt, exp/results.json and the tables of exp/RESULTS.md"
+  evaluate="sd-eval-scores --print-args=false --eer=interp,rocch"
+  $evaluate data/dev/utt2label $(scores_of dev) >exp/dev.txt
+  if [ ! -e data/eval/utt2label ]; then log "eval has no labels: scores are in exp/*/scores/eval.txt, and there is no EER"; exit; fi
+  $evaluate --by=env,playback,recorder --json=exp/results.json data/eval/utt2label $(scores_of eval) >exp/eval.txt
+  made_by="./run.sh --corpus $corpus --systems $systems --orders $orders${num_components:+ --num-components $num_components}"
+  local/paper_tables.py --paper --command "$made_by" exp/results.json exp/RESULTS.md
+fi

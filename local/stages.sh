@@ -1,0 +1,63 @@
+# Sourced by a recipe after parse_options.sh: what $systems, rows of Tables 1 and 2, and $orders, columns of Table 1, stand for, and the
+# stages that all recipes share. Takes data/{train,dev,eval}; $cmd, $nj, and if the recipe has them $train_nj and $num_components.
+# Sets orders (ascending), top (the order of Table 2), features ("features:orders" for make_feats.sh, one word a pass over the audio),
+# gmms (the systems with GMMs of their own) and fused (fusion and b3: those made of them).
+[[ $orders =~ ^[0-9]+(,[0-9]+)*$ ]] || { echo "$0: --orders: got '$orders', need numbers such as 0,2,4,6. Correct it" >&2; exit 1; }
+once() { tr -s ', ' '\n\n' | awk 'NF && !seen[$0]++'; }
+orders=$(once <<<"$orders" | sort -n | paste -sd ,)
+top=${orders##*,} features= gmms= fused= bank= bank_orders=
+for row in $(once <<<"${systems/#all/cf,cm,cmtri,cfcm,fusion,cqcc,tc,b3}"); do
+  case $row in
+    cf | cm) bank+=" $row" bank_orders=$orders gmms+=" ${row}_sd${orders//,/ ${row}_sd}" ;;
+    cmtri) features+=" cmtri:$orders" gmms+=" cmtri_sd${orders//,/ cmtri_sd}" ;;
+    cfcm) features+=" cfcm:$top" gmms+=" cfcm_sd$top" ;;
+    fusion) bank+=" cf cm" bank_orders=${bank_orders:-$top} gmms+=" cf_sd$top cm_sd$top" fused+=" fusion" ;;
+    cqcc | tc) features+=" $row:" gmms+=" $row" ;;
+    b3) features+=" mcf,mse,stcc:" gmms+=" mcf mse stcc" fused+=" b3" ;;
+    *) echo "$0: --systems: got '$row', need all, or some of cf,cm,cmtri,cfcm,fusion,cqcc,tc,b3. Correct it" >&2; exit 1 ;;
+  esac
+done
+features="${bank:+$(once <<<"$bank" | sort | paste -sd ,):$bank_orders}$features"
+gmms=$(once <<<"$gmms")
+[ -n "$gmms" ] || { echo "$0: --systems: got none, need all or some. See $0 --help" >&2; exit 1; }
+
+log() { echo "$(date '+%H:%M:%S') $*"; }
+run() { [ "$stage" -le "$1" ] && [ "$stop_stage" -ge "$1" ]; } # whether a stage is asked for
+
+compute_features() {
+  local set pass
+  for set in train dev eval; do
+    for pass in $features; do
+      local/make_feats.sh --cmd "$cmd" --nj "$nj" --features "${pass%:*}" --orders "${pass#*:}" data/$set data
+    done
+  done
+}
+
+train_gmms() { # on train for dev scores, on train + dev for eval scores
+  local system options=(--cmd "$cmd" --nj "${train_nj:-1}" --num-components "${num_components:-}")
+  for system in $gmms; do
+    local/train_gmm.sh "${options[@]}" data/"$system"/train exp/"$system"/train
+    local/train_gmm.sh "${options[@]}" data/"$system"/train data/"$system"/dev exp/"$system"
+  done
+}
+
+score_gmms() {
+  local system
+  for system in $gmms; do
+    local/score_gmm.sh --cmd "$cmd" --nj "$nj" data/"$system"/dev exp/"$system"/train exp/"$system"/scores/dev.txt
+    local/score_gmm.sh --cmd "$cmd" --nj "$nj" data/"$system"/eval exp/"$system" exp/"$system"/scores/eval.txt
+  done
+}
+
+fuse_systems() { # trained on dev, applied to dev and eval
+  local fusion members
+  for fusion in $fused; do
+    case $fusion in
+      fusion) members=(cf_sd"$top" cm_sd"$top") ;;
+      b3) members=(mcf mse stcc) ;;
+    esac
+    local/fuse_scores.sh --cmd "$cmd" exp/"$fusion" "${members[@]/#/exp/}"
+  done
+}
+
+scores_of() { printf "exp/%s/scores/$1.txt\n" $gmms $fused; } # files of dev or eval, for sd-eval-scores
