@@ -46,6 +46,8 @@ def make_recipe_directory(folder):
     for system in systems:
         (system / "scores").mkdir(parents=True)
     (folder / "exp" / "fusion" / "scores").mkdir(parents=True)
+    trials = [(("nontarget", "spoof", "target")[i % 3], i % 7 + 4 * (i % 3 > 0) + i / 1000) for i in range(3 * NUM_UTTS)]
+    (folder / "exp" / "asv.txt").write_text("".join(f"- {key} {score}\n" for key, score in trials))
 
 
 @pytest.fixture(scope="module")

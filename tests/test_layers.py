@@ -8,7 +8,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 MATHS = {"compression", "filterbank", "differentiation", "envelope", "postprocess", "subbands", "gmm", "metrics", "fusion", "replay"}
-MATHS |= {"triangular", "cqcc", "fdlp", "modulation", "gmm_kernels"}
+MATHS |= {"triangular", "cqcc", "fdlp", "modulation", "gmm_kernels", "tandem"}
 FILES = {"streams", "objects", "specifiers", "tables", "audio", "scores", "gmm_io"}
 
 

@@ -109,12 +109,9 @@ def tables(folder):
 
 def test_tables_are_complete_and_sorted(corpus, tmp_path):
     assert prepared(corpus, tmp_path / "data") == [
-        "train: 2 genuine, 1 replayed",
-        "train: got 2 genuine, 1 replayed; the whole corpus has 1507, 1507",
-        "dev: 1 genuine, 1 replayed",
-        "dev: got 1 genuine, 1 replayed; the whole corpus has 760, 950",
-        "eval: 1 genuine, 1 replayed",
-        "eval: got 1 genuine, 1 replayed; the whole corpus has 1298, 12008",
+        "train: 2 genuine, 1 replayed; the whole corpus has 1507, 1507",
+        "dev: 1 genuine, 1 replayed; the whole corpus has 760, 950",
+        "eval: 1 genuine, 1 replayed; the whole corpus has 1298, 12008",
     ]
     validate(tmp_path / "data")
     wav = corpus / "ASVspoof2017_V2_train"
@@ -148,7 +145,7 @@ def test_layouts(tmp_path, layout):
     corpus = make(tmp_path / "corpus", LAYOUTS[layout])
     said = prepared(corpus, tmp_path / "data")
     assert [line for line in said if "taken" in line] == ([f"{corpus}: Version 1 is taken"] if layout.startswith("V1") else [])
-    assert f"train: got 2 genuine, 1 replayed; the whole corpus has {'1508, 1508' if layout.startswith('V1') else '1507, 1507'}" in said
+    assert f"train: 2 genuine, 1 replayed; the whole corpus has {'1508, 1508' if layout.startswith('V1') else '1507, 1507'}" in said
     for name, (_, folder) in LAYOUTS[layout].items():
         data = tables(tmp_path / "data" / name)
         assert data.keys() == ALL_TABLES
@@ -176,7 +173,7 @@ def test_key_of_eval_is_taken_before_the_list_without_labels(tmp_path):
     corpus = make(tmp_path / "corpus", V1)
     (corpus / "protocol" / "ASVspoof2017_eval.trl.txt").rename(corpus / "protocol" / KEY)
     (corpus / "protocol" / "ASVspoof2017_eval_v2.trl.txt").write_text("E_1000001.wav S03\nE_1000002.wav S03\n")
-    assert "eval: 1 genuine, 1 replayed" in prepared(corpus, tmp_path / "data")
+    assert "eval: 1 genuine, 1 replayed" in "".join(prepared(corpus, tmp_path / "data"))
 
 
 def test_links_to_one_place_are_one(corpus, tmp_path):
@@ -184,13 +181,13 @@ def test_links_to_one_place_are_one(corpus, tmp_path):
     (corpus / "wav").mkdir()
     (corpus / "wav" / "train").symlink_to("../ASVspoof2017_V2_train")
     (tmp_path / "link").symlink_to("corpus")
-    assert "dev: 1 genuine, 1 replayed" in prepared(tmp_path, tmp_path / "data")
+    assert "dev: 1 genuine, 1 replayed" in "".join(prepared(tmp_path, tmp_path / "data"))
 
 
 @pytest.mark.parametrize("number", [2, 3, 4])
 def test_protocols_with_fewer_columns(tmp_path, number):
     shorter = {name: [" ".join(line.split()[:number]) for line in lines] for name, lines in PROTOCOLS.items()}
-    assert "train: 2 genuine, 1 replayed" in prepared(make(tmp_path / "corpus", V1, shorter), tmp_path / "data")
+    assert "train: 2 genuine, 1 replayed" in "".join(prepared(make(tmp_path / "corpus", V1, shorter), tmp_path / "data"))
     validate(tmp_path / "data")
     data = tables(tmp_path / "data" / "train")
     assert data.keys() == {"wav.scp", "utt2spk", "spk2utt", "utt2label"} | ({"utt2phrase"} if number == 4 else set())
@@ -208,10 +205,7 @@ def test_eval_without_labels(corpus, tmp_path, line):
     write_protocol(corpus, "eval", [line, line.replace("1.wav", "2.wav")])
     said = prepared(corpus, tmp_path / "data")
     validate(tmp_path / "data")
-    assert said[-2:] == [
-        "eval: 2 utterances without labels: they can be scored, not evaluated",
-        "eval: got 2 utterances without labels; the whole corpus has 13306",
-    ]
+    assert said[-1] == "eval: 2 utterances without labels: they can be scored, not evaluated; the whole corpus has 13306"
     folder = corpus / "ASVspoof2017_V2_eval"
     own = "E_1000001 E_1000001\nE_1000002 E_1000002\n"
     want = {"wav.scp": f"E_1000001 {folder}/E_1000001.wav\nE_1000002 {folder}/E_1000002.wav\n", "utt2spk": own, "spk2utt": own}
@@ -434,4 +428,4 @@ def test_usage(corpus, tmp_path):
     script, root, data = re.search(r"^Example: (\S+) (\S+) (\S+)$", shown.stdout, re.MULTILINE).groups()
     assert (ROOT / script, root, data) == (SCRIPT, "/corpora/ASVspoof2017_V2", "data")
     corpus.rename(tmp_path / "ASVspoof2017_V2")
-    assert "dev: 1 genuine, 1 replayed" in prepared(tmp_path / "ASVspoof2017_V2", tmp_path / data)
+    assert "dev: 1 genuine, 1 replayed" in "".join(prepared(tmp_path / "ASVspoof2017_V2", tmp_path / data))

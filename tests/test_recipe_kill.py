@@ -11,7 +11,7 @@ from pathlib import Path
 
 from test_recipe import SMALL, make_copy, results, run
 
-OPTIONS = ["--nj", "2", "--orders", "0", "--corpus-opts", SMALL]
+OPTIONS = ["--nj", "2", "--systems", "fusion", "--orders", "0", "--corpus-opts", SMALL]
 NUM_KILLS = 10
 PATIENCE_SEC = 3  # in which what run.sh had started must be gone
 
