@@ -40,6 +40,7 @@ utils/split_data.py --per-utt "$data" "$nj"
 for each in "${systems[@]}"; do mkdir -p "$out/$each/$name/data"; done
 ark=$PWD/$out/$system/$name/data/raw_$system.JOB
 [ "${out:0:1}" != / ] || ark=${ark#"$PWD/"}
+[[ $ark != *,* ]] || { echo "$0: $ark: got a comma, need none in the names of archives. Move or rename the folder" >&2; exit 1; }
 log=$out/log/make_feats_${name}_${features//,/_}
 tables=$out/${systems[0]}/$name/data # where each job says how long its utterances are, once for all systems
 for ((job = 1; job <= nj; job++)); do # a launcher that resumes cannot see these outputs in the command
@@ -59,6 +60,10 @@ merge() { # the parts of all jobs, in order, as one file
 }
 for each in "${systems[@]}"; do
   dir=$out/$each/$name
+  for table in "$dir"/{utt2*,spk2*,wav.scp}; do # those that the data directory has no more
+    case ${table##*/} in utt2num_frames | utt2dur) continue ;; esac
+    [ ! -f "$table" ] || [ -e "$data/${table##*/}" ] || rm "$table"
+  done
   for table in "$data"/*; do
     case ${table##*/} in feats.scp | vad.scp | cmvn.scp | utt2num_frames | frame_shift) continue ;; esac # of other features
     [ ! -f "$table" ] || cmp -s "$table" "$dir/$(basename "$table")" || cp "$table" "$dir"

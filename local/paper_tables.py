@@ -48,31 +48,31 @@ def markdown(rows):
     return "\n".join(lines)
 
 
-def eers(system, name, methods, with_paper):
+def eers(system, name, methods, paper):
     """Equal error rates of a system by each method, then the paper's, as text."""
     ours = [percent(system["eer"][method]["value"]) for method in methods]
-    return ours + [f"{PAPER[name]:.2f}" if name in PAPER else "-"] * with_paper
+    return ours + [f"{paper[name]:.2f}" if name in paper else "-"] * bool(paper)
 
 
-def table_1(systems, orders, methods, with_paper):
+def table_1(systems, orders, methods, paper):
     """A row for each feature, or one for each kind of figure if there are several."""
-    kinds = [*methods, *["the paper"] * with_paper]
+    kinds = [*methods, *["the paper"] * bool(paper)]
     rows = [["Feature", *["EER %"] * (len(kinds) > 1), *(f"{order} SD" for order in orders)]]
     for feature, title in FEATURES.items():
         names = [f"{feature}_sd{order}" for order in orders]
         if all(name in systems for name in names):
-            columns = [eers(systems[name], name, methods, with_paper) for name in names]
+            columns = [eers(systems[name], name, methods, paper) for name in names]
             rows += [[title, *[kind] * (len(kinds) > 1), *figures] for kind, figures in zip(kinds, zip(*columns))]
     return rows
 
 
-def table_2(systems, top, methods, with_paper):
+def table_2(systems, top, methods, paper):
     """A row for each system, a column for each kind of figure."""
     head = ["EER %"] if len(methods) == 1 else [f"EER % ({method})" for method in methods]
-    rows = [["System", *head, *["the paper"] * with_paper]]
+    rows = [["System", *head, *["the paper"] * bool(paper)]]
     for name, (title, _) in SYSTEMS.items():
         if (name := name.format(top)) in systems:
-            rows.append([title.format(top), *eers(systems[name], name, methods, with_paper)])
+            rows.append([title.format(top), *eers(systems[name], name, methods, paper)])
     return rows
 
 
@@ -80,7 +80,7 @@ def table_by(systems, top, column, method):
     """A row for each condition, a column for each system of Table 2."""
     heads = {name.format(top): head for name, (_, head) in SYSTEMS.items() if name.format(top) in systems}
     conditions = {name: systems[name]["by"][column] for name in heads}
-    rows = [[CONDITIONS.get(column, column), "replayed", *heads.values()]]
+    rows = [[CONDITIONS[column], "replayed", *heads.values()]]
     for condition, figures in next(iter(conditions.values())).items():
         values = [percent(conditions[name][condition]["eer"][method]["value"]) for name in heads]
         rows.append([condition, str(figures["num_spoof"]), *values])
@@ -88,21 +88,23 @@ def table_by(systems, top, column, method):
 
 
 def report(figures, with_paper):
-    """All tables as text."""
+    """All tables as text; the paper's figures of its score-level fusion are those of order 6."""
     systems = {Path(system["system"]).parts[-3]: system for system in figures["systems"]}
     methods = figures["options"]["eer"]
     orders = sorted({int(found[1]) for name in systems if (found := re.fullmatch(r"(?:cf|cm|cmtri|cfcm)_sd(\d+)", name))})
     top = orders[-1] if orders else 0
+    paper = {name: eer for name, eer in PAPER.items() if with_paper and (name != "fusion" or top == 6)}
     some = next(iter(systems.values()))
     how = methods[0] if len(methods) == 1 else f"by {' and '.join(methods)}"
     parts = []
-    if len(orders) > 1 and len(rows := table_1(systems, orders, methods, with_paper)) > 1:
+    alone = len(orders) == 1 and f"cmtri_sd{top}" not in systems  # Table 2 has it all
+    if not alone and len(rows := table_1(systems, orders, methods, paper)) > 1:
         trials = f"{some['num_genuine']} genuine and {some['num_spoof']} replayed trials"
         parts += [f"Table 1: EER (%, {how}) on eval, {trials}, by number of spatial differentiations (SD)", markdown(rows)]
-    if len(rows := table_2(systems, top, methods, with_paper)) > 1:
+    if len(rows := table_2(systems, top, methods, paper)) > 1:
         parts += [f"Table 2: EER (%, {how}) before and after fusion", markdown(rows)]
         for column in some["by"]:
-            title = f"EER (%, {methods[0]}) by {CONDITIONS.get(column, column)}: its replayed trials against all genuine ones"
+            title = f"EER (%, {methods[0]}) by {CONDITIONS[column]}: its replayed trials against all genuine ones"
             parts += [title, markdown(table_by(systems, top, column, methods[0]))]
     for name in ("b3", "fusion"):
         if name in systems:

@@ -62,7 +62,7 @@ def main(argv=None):
         tables = {}
         for name, (_, folder) in found.items():
             tables[name] = make_tables(lists[name], find_sounds(folder, lists[name], name, notes))
-            notes += count(name, [row["label"] for row in lists[name]], WHOLE[version][name])
+            notes.append(count(name, [row["label"] for row in lists[name]], WHOLE[version][name]))
         for name in SETS:
             write_set(args.data / name, tables[name])
     except OSError as error:
@@ -215,6 +215,8 @@ def defect(path):
                 file.seek(at)
                 chunk, length, third_word = struct.unpack("<4sI4xI", file.read(16).ljust(16, b"\0"))
                 if chunk == b"data":
+                    if at + 8 + length > size and length < 0xFFFFFFFF:  # the largest number: a length that was not known
+                        return f"samples: got {size - at - 8} bytes, need {length} by the header; likely a file cut off"
                     break
                 rate_hz = third_word if chunk == b"fmt " else rate_hz
                 at += 8 + length + length % 2
@@ -243,14 +245,13 @@ def make_tables(rows, sounds):
 
 
 def count(name, labels, whole):
-    """Lines that say how many utterances a set has, and how many the whole corpus has if that differs."""
+    """Line that says how many utterances a set has, and how many the whole corpus has if that differs."""
     got = (labels.count("genuine"), labels.count("spoof"))
-    text = f"{got[0]} genuine, {got[1]} replayed"
+    text = f"{name}: {got[0]} genuine, {got[1]} replayed"
     if "-" in labels:
-        got, text, whole = len(labels), f"{len(labels)} utterances without labels", sum(whole)
-    yield f"{name}: {text}" + (": they can be scored, not evaluated" if "-" in labels else "")
-    if got != whole:
-        yield f"{name}: got {text}; the whole corpus has {str(whole).strip('()')}"
+        got, whole = len(labels), sum(whole)
+        text = f"{name}: {got} utterances without labels: they can be scored, not evaluated"
+    return text if got == whole else f"{text}; the whole corpus has {str(whole).strip('()')}"
 
 
 def write_set(folder, tables):

@@ -2,27 +2,38 @@
 # stages that all recipes share. Takes data/{train,dev,eval}; $cmd, $nj, and if the recipe has them $train_nj and $num_components.
 # Sets orders (ascending), top (the order of Table 2), features ("features:orders" for make_feats.sh, one word a pass over the audio),
 # gmms (the systems with GMMs of their own) and fused (fusion and b3: those made of them).
-[[ $orders =~ ^[0-9]+(,[0-9]+)*$ ]] || { echo "$0: --orders: got '$orders', need numbers such as 0,2,4,6. Correct it" >&2; exit 1; }
+set -euo pipefail
+[ $# = 0 ] || { echo "$0: arguments: got '$*', need options only. See $0 --help" >&2; exit 1; }
+command -v ${cmd%% *} >/dev/null || { echo "$0: --cmd: got '$cmd', need a launcher that exists. Look at cmd.sh" >&2; exit 1; }
+command -v sd-eval-scores >/dev/null || { echo "$0: sd-eval-scores: got no such command, need the toolkit installed. Run make .venv/ready in its root" >&2; exit 1; }
+[[ $orders =~ ^(0|[1-9][0-9]*)(,(0|[1-9][0-9]*))*$ ]] || { echo "$0: --orders: got '$orders', need numbers such as 0,2,4,6. Correct it" >&2; exit 1; }
+
 once() { tr -s ', ' '\n\n' | awk 'NF && !seen[$0]++'; }
 orders=$(once <<<"$orders" | sort -n | paste -sd ,)
-top=${orders##*,} features= gmms= fused= bank= bank_orders=
-for row in $(once <<<"${systems/#all/cf,cm,cmtri,cfcm,fusion,cqcc,tc,b3}"); do
+top=${orders##*,} features= gmms= fused=
+[ "$systems" = all ] && rows=cf,cm,cmtri,cfcm,fusion,cqcc,tc,b3 || rows=$systems
+for row in $(once <<<"$rows"); do
   case $row in
-    cf | cm) bank+=" $row" bank_orders=$orders gmms+=" ${row}_sd${orders//,/ ${row}_sd}" ;;
+    cf | cm) features+=" cf,cm:$orders" gmms+=" ${row}_sd${orders//,/ ${row}_sd}" ;;
     cmtri) features+=" cmtri:$orders" gmms+=" cmtri_sd${orders//,/ cmtri_sd}" ;;
     cfcm) features+=" cfcm:$top" gmms+=" cfcm_sd$top" ;;
-    fusion) bank+=" cf cm" bank_orders=${bank_orders:-$top} gmms+=" cf_sd$top cm_sd$top" fused+=" fusion" ;;
+    fusion) features+=" cf,cm:$orders" gmms+=" cf_sd$top cm_sd$top" fused+=" fusion" ;;
     cqcc | tc) features+=" $row:" gmms+=" $row" ;;
     b3) features+=" mcf,mse,stcc:" gmms+=" mcf mse stcc" fused+=" b3" ;;
     *) echo "$0: --systems: got '$row', need all, or some of cf,cm,cmtri,cfcm,fusion,cqcc,tc,b3. Correct it" >&2; exit 1 ;;
   esac
 done
-features="${bank:+$(once <<<"$bank" | sort | paste -sd ,):$bank_orders}$features"
+features=$(tr ' ' '\n' <<<"$features" | awk 'NF && !seen[$0]++')
 gmms=$(once <<<"$gmms")
 [ -n "$gmms" ] || { echo "$0: --systems: got none, need all or some. See $0 --help" >&2; exit 1; }
 
 log() { echo "$(date '+%H:%M:%S') $*"; }
 run() { [ "$stage" -le "$1" ] && [ "$stop_stage" -ge "$1" ]; } # whether a stage is asked for
+
+validate_data() {
+  local set
+  for set in train dev eval; do utils/validate_data_dir.py --no-feats --no-text data/$set; done
+}
 
 compute_features() {
   local set pass
@@ -60,4 +71,4 @@ fuse_systems() { # trained on dev, applied to dev and eval
   done
 }
 
-scores_of() { printf "exp/%s/scores/$1.txt\n" $gmms $fused; } # files of dev or eval, for sd-eval-scores
+score_files() { printf 'exp/%s/scores/%s\n' $(for system in "${@:2}"; do echo "$system" "$1"; done); } # a name, and the systems

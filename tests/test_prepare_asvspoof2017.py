@@ -350,6 +350,15 @@ def test_empty_sound_files(corpus, content):
     assert refused(corpus) == f"{corpus}/ASVspoof2017_V2_eval/E_1000001.wav: {text}\n"
 
 
+def test_sound_file_cut_off(corpus):
+    path = corpus / "ASVspoof2017_V2_eval" / "E_1000001.wav"
+    path.write_bytes(WAV_HEADER[:40] + b"\x08\0\0\0" + bytes(6))
+    assert refused(corpus) == (
+        f"{path}: samples: got 6 bytes, need 8 by the header; likely a file cut off; likewise 0 others of eval."
+        " Unpack ASVspoof2017_V2_eval again\n"
+    )
+
+
 def test_other_sound_files(corpus):
     path = corpus / "ASVspoof2017_V2_eval" / "E_1000001.wav"
     path.write_bytes(b"NIST_1A\n   1024\n" + bytes(1024))

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
+FEATURE_TABLES = {"feats.scp", "utt2num_frames", "utt2dur", "frame_shift"}
 SMALL = "--num-speakers 3,2,3 --num-genuine 12,8,10 --num-spoof 12,8,10"
 
 
@@ -139,6 +140,25 @@ def test_changed_features_are_not_mistaken_for_old_ones(small, tmp_path):
     assert (recipe / "data/cf_sd6/train/frame_shift").read_text() == "0.008\n"
     assert before.keys() == after.keys()
     assert [name for name in after if before[name] == after[name] and "cf_sd6" in name] == []
+
+
+def test_tables_that_left_the_data_directory_leave_those_of_its_features(small, tmp_path):
+    recipe = tmp_path / "egs" / "mini_replay" / "sd"
+    shutil.copytree(small[0], recipe, symlinks=True)
+    for name in ("utils", "local"):
+        (tmp_path / name).symlink_to(ROOT / name)
+    assert (recipe / "data/cf_sd6/train/utt2phrase").exists()
+    (recipe / "data/train/utt2phrase").unlink()
+    assert run(recipe, "--stage", "2", "--stop-stage", "2", "--nj", "1", "--systems", "cf", "--orders", "6").returncode == 0
+    tables = {path.name for path in (recipe / "data/cf_sd6/train").iterdir() if path.is_file()}
+    assert tables == {path.name for path in (recipe / "data/train").iterdir() if path.is_file()} | FEATURE_TABLES
+
+
+def test_a_comma_in_the_path_is_refused(small, tmp_path):
+    recipe = make_copy(tmp_path / "a,b")
+    shutil.copytree(small[0] / "data/dev", recipe / "data/dev")
+    result = subprocess.run(["local/make_feats.sh", "data/dev", "data"], cwd=recipe, capture_output=True, text=True)
+    assert result.returncode == 1 and "got a comma, need none in the names of archives" in result.stderr
 
 
 def test_failure_of_a_job_ends_the_recipe_with_its_log(small, tmp_path):
