@@ -163,10 +163,10 @@ def breakdown(
     Each is that of `evaluate` on its subset (`test_metrics.py::test_breakdown_is_evaluation_of_subsets`), but the genuine scores are
     sorted once, and all that `eer` warns of becomes one warning, which says of how many conditions and of which.
     """
-    genuine = _sorted(genuine, "genuine")
+    genuine = sorted_scores(genuine, "genuine")
     results, warned = {}, {}
     for name, indices in conditions.items():
-        scores = Scores(genuine, _sorted(np.asarray(spoof)[indices], f"{name} spoof"))
+        scores = Scores(genuine, sorted_scores(np.asarray(spoof)[indices], f"{name} spoof"))
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             results[name] = Condition(len(genuine), len(scores.spoof), tuple(eer(scores, method) for method in methods))
@@ -194,10 +194,10 @@ def sort_scores(genuine: np.ndarray, spoof: np.ndarray) -> Scores:
         A class without trials, a NaN.
     """
     with ThreadPoolExecutor(2) as pool:
-        return Scores(*pool.map(_sorted, (genuine, spoof), Scores._fields))
+        return Scores(*pool.map(sorted_scores, (genuine, spoof), Scores._fields))
 
 
-def _sorted(scores: np.ndarray, name: str) -> np.ndarray:
+def sorted_scores(scores: np.ndarray, name: str) -> np.ndarray:
     """Ascending float64 copy of the scores of one class."""
     scores = np.asarray(scores, np.float64)
     if scores.ndim != 1 or len(scores) == 0:

@@ -21,7 +21,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.optimize import brentq
 
-from sdtools.metrics import Roc, Scores, _sorted, convex_hull, eer, roc, sort_scores
+from sdtools.metrics import Roc, Scores, convex_hull, eer, roc, sort_scores, sorted_scores
 
 ROUNDING = 1e-12
 """Smaller differences of rates count as none; rates of up to 1e11 trials differ by more."""
@@ -107,7 +107,7 @@ def evaluate_tandem(genuine: np.ndarray, spoof: np.ndarray, scores: AsvScores, a
 
 def sort_asv_scores(target: np.ndarray, nontarget: np.ndarray, spoof: np.ndarray) -> AsvScores:
     """The ASV's scores of each class, (num_trials,) arrays, sorted and checked; ValueError if a class has no trial or a NaN."""
-    return AsvScores(_sorted(target, "target"), _sorted(nontarget, "nontarget"), _sorted(spoof, "spoof"))
+    return AsvScores(sorted_scores(target, "target"), sorted_scores(nontarget, "nontarget"), sorted_scores(spoof, "spoof"))
 
 
 def evaluate_asv(scores: AsvScores, options: TandemOptions | None = None) -> Asv:

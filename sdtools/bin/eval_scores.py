@@ -93,7 +93,7 @@ def table(paths: Sequence[str], results: Sequence[Metrics]) -> str:
     for path, m in zip(paths, results):
         figures = [f"{value:.4f}" for value in (m.cllr, m.min_cllr, m.min_dcf, m.act_dcf)]
         rows.append([path, str(m.num_genuine), str(m.num_spoof), *(f"{100 * eer.value:.2f}" for eer in m.eer), *figures])
-    return aligned(rows)
+    return cli.aligned(rows)
 
 
 def condition_table(column: str, paths: Sequence[str], systems: Sequence[dict[str, Condition]]) -> str:
@@ -101,13 +101,7 @@ def condition_table(column: str, paths: Sequence[str], systems: Sequence[dict[st
     rows = [[column, "spoof", *scores.short_names(paths)]]
     for name, first in systems[0].items():
         rows.append([name, str(first.num_spoof), *(f"{100 * by[name].eer[0].value:.2f}" for by in systems)])
-    return aligned(rows)
-
-
-def aligned(rows: Sequence[Sequence[str]]) -> str:
-    """Rows of cells as lines: the first column to the left, the others to the right."""
-    widths = [max(map(len, column)) for column in zip(*rows)]
-    return "\n".join("  ".join([row[0].ljust(widths[0]), *(c.rjust(w) for c, w in zip(row[1:], widths[1:]))]) for row in rows)
+    return cli.aligned(rows)
 
 
 def record(result: Metrics | Condition) -> dict:

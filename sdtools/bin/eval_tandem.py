@@ -106,7 +106,7 @@ def asv_table(path: str, asv: Asv) -> str:
     header = ["ASV", "target", "nontarget", "spoof", "tau", "Pmiss %", "Pfa %", "Pfa,spf %", "a-DCF", "threshold"]
     rates = [f"{100 * rate:.2f}" for rate in (asv.p_miss, asv.p_false_alarm, asv.p_false_alarm_spoof)]
     counts = map(str, (asv.num_target, asv.num_nontarget, asv.num_spoof))
-    return aligned([header, [path, *counts, f"{asv.tau:.4f}", *rates, f"{asv.a_dcf:.4f}", f"{asv.a_dcf_threshold:.4f}"]])
+    return cli.aligned([header, [path, *counts, f"{asv.tau:.4f}", *rates, f"{asv.a_dcf:.4f}", f"{asv.a_dcf_threshold:.4f}"]])
 
 
 def table(paths: Sequence[str], results: Sequence[Tandem]) -> str:
@@ -115,13 +115,7 @@ def table(paths: Sequence[str], results: Sequence[Tandem]) -> str:
     for path, r in zip(paths, results):
         figures = [f"{value:.4f}" for value in (r.min_tdcf_2019, r.min_tdcf_2021, r.threshold)]
         rows.append([path, *figures, "none" if r.t_eer is None else f"{100 * r.t_eer:.2f}"])
-    return aligned(rows)
-
-
-def aligned(rows: Sequence[Sequence[str]]) -> str:
-    """Rows of cells as lines: the first column to the left, the others to the right."""
-    widths = [max(map(len, column)) for column in zip(*rows)]
-    return "\n".join("  ".join([row[0].ljust(widths[0]), *(c.rjust(w) for c, w in zip(row[1:], widths[1:]))]) for row in rows)
+    return cli.aligned(rows)
 
 
 def record(result: Asv | Tandem) -> dict:
