@@ -32,6 +32,7 @@ PAPER = {  # EER in percent on eval of ASVspoof 2017 Version 2.0
     **{f"cmtri_sd{order}": eer for order, eer in {0: 13.57, 2: 12.42, 4: 12.03, 6: 13.29}.items()},
     **{"cqcc": 12.24, "tc": 14.89, "b3": 6.54, "cfcm_sd6": 8.58, "fusion": 8.80},
 }
+PAPER_TRIALS = (1298, 12008)  # genuine and replayed
 CONDITIONS = {"env": "environment", "playback": "playback device", "recorder": "recording device"}
 
 
@@ -106,6 +107,12 @@ def report(figures, with_paper):
         for column in some["by"]:
             title = f"EER (%, {methods[0]}) by {CONDITIONS[column]}: its replayed trials against all genuine ones"
             parts += [title, markdown(table_by(systems, top, column, methods[0]))]
+    if with_paper and (some["num_genuine"], some["num_spoof"]) != PAPER_TRIALS:
+        parts.append(
+            "The paper's figures are those of {} genuine and {} replayed trials, the whole of eval: not of this corpus.".format(
+                *PAPER_TRIALS
+            )
+        )
     for name in ("b3", "fusion"):
         if name in systems:
             costs = f"Cllr {systems[name]['cllr']:.3f} on eval (minCllr {systems[name]['min_cllr']:.3f})"
