@@ -108,11 +108,8 @@ def report(figures, with_paper):
             title = f"EER (%, {methods[0]}) by {CONDITIONS[column]}: its replayed trials against all genuine ones"
             parts += [title, markdown(table_by(systems, top, column, methods[0]))]
     if with_paper and (some["num_genuine"], some["num_spoof"]) != PAPER_TRIALS:
-        parts.append(
-            "The paper's figures are those of {} genuine and {} replayed trials, the whole of eval: not of this corpus.".format(
-                *PAPER_TRIALS
-            )
-        )
+        num_genuine, num_spoof = PAPER_TRIALS
+        parts.append(f"The paper's figures are those of the whole of eval, {num_genuine} genuine and {num_spoof} replayed trials.")
     for name in ("b3", "fusion"):
         if name in systems:
             costs = f"Cllr {systems[name]['cllr']:.3f} on eval (minCllr {systems[name]['min_cllr']:.3f})"

@@ -85,7 +85,7 @@ def test_every_row_of_both_tables_is_printed_beside_the_papers(whole):
     assert {title for title, figures in table_2.items() if len(figures) == 2} == {"MCF-CC alone", "MSE-CC alone", "STCC alone"}
     for by in ("environment", "playback device", "recording device"):
         assert f"EER (%, interp) by {by}" in text
-    assert "of 1298 genuine and 12008 replayed trials, the whole of eval: not of this corpus" in text
+    assert "The paper's figures are those of the whole of eval, 1298 genuine and 12008 replayed trials." in text
     assert (recipe / "exp/RESULTS.md").read_text().partition("\n\n")[2].strip() == text.strip()
 
 
