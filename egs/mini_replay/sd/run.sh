@@ -2,7 +2,7 @@
 # Table 1 and Table 2 of Wickramasinghe et al., "Auditory Inspired Spatial Differentiation for Replay Spoofing Attack Detection",
 # on a small corpus that stage 0 makes: synthetic speech, simulated replay, speakers and devices of dev and eval unseen in training.
 # Rows: CF and CM at 0, 2, 4, 6 differentiations, S1, S2 and both fusions; with --systems all, also triangular filters and the baselines
-# B1, B2, B3. Needs nothing but this project; under 3 minutes and 600 MB on two cores, with --systems all under 6 minutes and 800 MB.
+# B1, B2, B3. Needs nothing but this project; two to four minutes and 600 MB on two cores, with --systems all four to seven minutes and 800 MB.
 # Expected figures: RESULTS.md. They say that the chain works, nothing about ASVspoof 2017.
 cd "$(dirname "$0")" || exit 1 # relative paths in options are relative to here
 . ./cmd.sh
