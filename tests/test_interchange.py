@@ -7,6 +7,7 @@ CI reads and writes a seeded share of random tables, and mutates archives for a 
 
 import os
 import random
+import re
 import time
 import tracemalloc
 import warnings
@@ -169,7 +170,10 @@ def test_random_tables_have_kaldis_bytes_and_values_both_ways(folder, table, opt
     theirs = read_by_kaldi(table[0].reader, "scp:ours.scp")
     if option and table[0].values in (TYPES["double matrix"].values, TYPES["double vector"].values):  # we write all digits
         assert same(theirs, values)
-        assert same(read("scp:ours.scp", kind), values)
+        for key, got in read("scp:ours.scp", kind).items():  # text has no type: single precision where that has all the digits
+            assert np.array_equal(got, values[key].astype(got.dtype))
+            for x in values[key][got != values[key]]:
+                assert len(re.sub(r"e.*|[-.]", "", f"{x:.17g}").lstrip("0")) <= 9
     else:
         assert Path("ours.ark").read_bytes() == Path("kaldi.ark").read_bytes()
         assert Path("ours.scp").read_text() == Path("kaldi.scp").read_text().replace("kaldi.ark", "ours.ark")
