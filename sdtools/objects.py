@@ -30,6 +30,8 @@ STORED = {  # mark and tag: kind, header behind them, type of the data
     b"\0BCM3": ("matrix", struct.Struct("<cffii"), None),
 }
 TAG_BYTES, HEAD_BYTES = 5, 22
+FLOAT_MATRIX = struct.Struct("<5sbibi")
+F4 = np.dtype("<f4")
 INT_ITEM = np.dtype([("width", "i1"), ("value", "<i4")])
 LONG_NUMBER = re.compile(rb"[1-9](\.?[0-9]){7}")  # more than the 7 digits that Kaldi writes
 MAX_OVERHANG = 3  # rows past the end, from which Kaldi refuses a range instead of clipping it
@@ -169,6 +171,11 @@ def read_object(source, kind):
     A binary matrix or vector has its type. One in text is float32 if that gives back every number with the digits that stand there,
     or to 7 digits, which is how Kaldi writes; if one number needs more, or the range of float64, it is float64.
     """
+    if kind == "matrix" and (fields := source.peek_struct(FLOAT_MATRIX)):  # short cut for what most archives hold
+        tag, width, rows, last_width, cols = fields
+        if tag == b"\0BFM " and width == last_width == 4 and rows > 0 and cols > 0:
+            source.position += FLOAT_MATRIX.size
+            return source.read_array(F4, (rows, cols))
     head = source.peek(HEAD_BYTES, HEAD_BYTES)
     is_binary = head[:2] == b"\0B"
     if kind in ("matrix", "vector"):

@@ -117,6 +117,11 @@ class Input:
         stop = start + most
         return self._buffer[start : stop if stop < self._stop else self._stop].tobytes()
 
+    def peek_struct(self, layout):
+        """Return the fields of the next bytes, which are not taken; None if fewer are at hand."""
+        start = self.position - self._base
+        return layout.unpack_from(self._bytes, start) if start + layout.size <= self._stop else None
+
     def read(self, num_bytes):
         """Return exactly so many bytes."""
         start = self.position - self._base
@@ -132,7 +137,8 @@ class Input:
         if self.size is None or not num_bytes:
             return self._read_stream(num_bytes).view(dtype).reshape(shape)
         position = self.position
-        if self.size - position < num_bytes:
+        stop = position + num_bytes
+        if stop > self.size:
             self.fail_short(self.size - position, num_bytes)
         array = np.empty(shape, dtype)
         try:
@@ -145,7 +151,7 @@ class Input:
                 num_read += num_new
         except OSError as e:
             self._fail_system(e)
-        self.position = self._base = position + num_bytes
+        self.position = self._base = stop
         self._stop = num_read - num_bytes
         return array
 

@@ -9,8 +9,9 @@ import os
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from dataclasses import dataclass
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -21,7 +22,8 @@ from sdtools.streams import AHEAD_BYTES, Input, Output, TableError, split_offset
 MAX_KEY_BYTES = 1 << 16  # more is damage, or no archive
 
 
-class Entry(NamedTuple):
+@dataclass(slots=True)
+class Entry:
     """One entry of a table: its key, where it stands (``path:line`` of a script file, ``path:byte`` of an archive), its value."""
 
     key: str
@@ -37,19 +39,22 @@ def check_kind(specifier, kind):
 
 def _read_key(source):
     """Next key of an archive, None at the end; the blank after it is taken, a newline is not."""
-    key, blank, _ = source.peek(most=AHEAD_BYTES).partition(b" ")
-    if blank and key[:1] > b" " and len(key.split()) == 1:
-        source.read(len(key) + 1)
-    else:
-        while (byte := source.peek()) and byte in b" \t\r\n":
-            source.read(1)
-        key = bytearray()
-        while (byte := source.peek()) and byte not in b" \t\n" and len(key) < MAX_KEY_BYTES:
-            key += source.read(1)
-        if not key:
-            return None
-        if byte != b"\n":
-            source.read(1)
+    head = source.peek(most=AHEAD_BYTES)
+    key = head.partition(b" ")[0]
+    text = key.decode(errors="surrogateescape")
+    if is_word(text) and len(key) < len(head):
+        source.position += len(key) + 1
+        return text
+    while (byte := source.peek()) and byte in b" \t\r\n":
+        source.position += 1
+    key = bytearray()
+    while (byte := source.peek()) and byte not in b" \t\n" and len(key) < MAX_KEY_BYTES:
+        key += byte
+        source.position += 1
+    if not key:
+        return None
+    if byte != b"\n":
+        source.position += len(byte)
     text = key.decode(errors="surrogateescape")
     if not is_word(text) or len(key) == MAX_KEY_BYTES:
         raise TableError(f"{source.where}: key: got {bytes(key[:40])}, need printable text; damage or a wrong size before it")
@@ -125,8 +130,9 @@ class TableReader:
         warnings.warn(message, stacklevel=3)
 
     def _script_entries(self):
+        name, load = self.name, self.load
         for number, (key, rxfilename) in enumerate(self.script, 1):
-            yield Entry(key, f"{self.name}:{number}", partial(self.load, rxfilename))
+            yield Entry(key, f"{name}:{number}", partial(load, rxfilename))
 
     def _good_entries(self):
         for entry in self._script_entries():
@@ -135,7 +141,7 @@ class TableReader:
             except TableError as e:
                 self.skip(f"{entry.where}: {entry.key} skipped: {e}")
             else:
-                yield entry._replace(load=lambda value=value: value)
+                yield Entry(entry.key, entry.where, lambda value=value: value)
 
     def _archive_entries(self):
         source = self._archive
@@ -153,7 +159,7 @@ class TableReader:
     def load(self, rxfilename):
         """Object that a line of a script file names."""
         name, bounds = rxfilename, None
-        if name.endswith("]") and "[" in name:
+        if name[-1] == "]" and "[" in name:
             name, _, bounds = name[:-1].rpartition("[")
         path, offset = split_offset(name)
         try:
