@@ -1,0 +1,113 @@
+"""egs/asvspoof2017/sd on a corpus of the size of ASVspoof 2017 Version 2.0: wall time by stage, peak memory, disk.
+
+    python benchmarks/asvspoof2017_size.py /tmp/size --scales=0.125,0.25,0.5,1
+
+The corpus has 18,030 utterances, 15.6 h, times the scale: those of a corpus of local/prepare_mini_replay.py, repeated to other lengths at
+other levels, with noise of their own at -90 dBFS. Only times mean anything here, not error rates. By default the headline experiment:
+CF and CM at 6 differentiations, 512 components, both fusions; all rows of both tables with --systems=all --orders=0,2,4,6. What a run
+wrote stays in the folder (12 GB at scale 1, all rows 25 GB) until the next one.
+"""
+
+import argparse
+import os
+import platform
+import resource
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import joblib
+import numpy as np
+import soundfile
+
+ROOT = Path(__file__).resolve().parents[1]
+RATE_HZ = 16000
+NUM_UTTS = {"train": (1507, 1507), "dev": (760, 950), "eval": (1298, 12008)}  # genuine and spoof
+MEAN_SEC = 15.6 * 3600 / 18030
+STAGES = ["data directories", "validation", "features", "GMMs", "scores", "fusion", "evaluation"]
+
+
+def write_utterance(source, target, seed):
+    """A recording of another length, level and noise, from the samples of another file."""
+    rng = np.random.default_rng(seed)
+    samples = soundfile.read(source)[0]
+    num_samples = int(RATE_HZ * MEAN_SEC * rng.uniform(0.5, 1.5))
+    start = rng.integers(len(samples))
+    samples = np.take(samples, np.arange(start, start + num_samples), mode="wrap") * rng.uniform(0.5, 1)
+    soundfile.write(target, samples + 10 ** (-90 / 20) * rng.standard_normal(num_samples), RATE_HZ, subtype="PCM_16")
+
+
+def make_corpus(source, corpus, scale):
+    """Sound files and protocols in the layout of Version 2.0; each utterance has the speaker and devices of its source."""
+    (corpus / "protocol_V2").mkdir(parents=True)
+    for name, num_utts in NUM_UTTS.items():
+        folder = f"ASVspoof2017_V2_{name}"
+        protocol = f"protocol_V2/{folder}.{'trn' if name == 'train' else 'trl'}.txt"
+        rows = [line.split() for line in (source / protocol).read_text().splitlines()]
+        (corpus / folder).mkdir()
+        lines, tasks = [], []
+        for label, number in zip(("genuine", "spoof"), num_utts):
+            of_class = [row for row in rows if row[1] == label]
+            for i in range(round(scale * number)):
+                row = of_class[i % len(of_class)]
+                new = f"{name[0].upper()}_{1000001 + len(lines)}.wav"
+                lines.append(" ".join([new, *row[1:]]))
+                tasks.append(joblib.delayed(write_utterance)(source / folder / row[0], corpus / folder / new, [len(lines), *num_utts]))
+        joblib.Parallel(2)(tasks)
+        (corpus / protocol).write_text("\n".join(lines) + "\n")
+
+
+def run_stage(recipe, stage, options):
+    """Seconds that a stage of the recipe takes; its output goes to stage<N>.log."""
+    env = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    with open(recipe / f"stage{stage}.log", "w") as log:
+        start = time.perf_counter()
+        subprocess.run(
+            ["./run.sh", "--stage", str(stage), "--stop-stage", str(stage), *options], cwd=recipe, env=env, stdout=log, check=True
+        )
+    return time.perf_counter() - start
+
+
+def gigabytes(folder):
+    """Size of the files in a folder."""
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file() and not path.is_symlink()) / 1e9
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path, help="where to work; made, and what an earlier run left there is removed")
+    parser.add_argument("--scales", default="1", help="sizes of the corpus, 1 for that of ASVspoof 2017")
+    parser.add_argument("--systems", default="cf,cm,cfcm,fusion")
+    parser.add_argument("--orders", default="6")
+    args = parser.parse_args()
+    args.folder.mkdir(exist_ok=True)
+    for name in ("egs", "corpus"):
+        shutil.rmtree(args.folder / name, ignore_errors=True)
+    for name in ("utils", "local"):
+        (args.folder / name).unlink(missing_ok=True)
+        (args.folder / name).symlink_to(ROOT / name)
+    source = args.folder / "source"
+    subprocess.run([sys.executable, ROOT / "local/prepare_mini_replay.py", source], check=True)
+    print(f"{platform.processor() or platform.machine()}, {os.cpu_count()} processors; --systems={args.systems} --orders={args.orders}")
+    print("scale  utts  hours" + "".join(f"{name:>18}" for name in STAGES) + f"{'all':>8}  memory    data     exp", flush=True)
+    recipe = args.folder / "egs/asvspoof2017/sd"
+    for scale in map(float, args.scales.split(",")):
+        for old in (args.folder / "egs", args.folder / "corpus"):
+            shutil.rmtree(old, ignore_errors=True)
+        shutil.copytree(ROOT / "egs/asvspoof2017/sd", recipe, symlinks=True, ignore=shutil.ignore_patterns("data", "exp"))
+        make_corpus(source, args.folder / "corpus", scale)
+        options = ["--corpus", str(args.folder / "corpus"), "--systems", args.systems, "--orders", args.orders]
+        seconds = [run_stage(recipe, stage, options) for stage in range(len(STAGES))]
+        num_utts = sum(round(scale * number) for numbers in NUM_UTTS.values() for number in numbers)
+        hours = sum(float(line.split()[1]) for utt2dur in recipe.glob("data/*/*/utt2dur") for line in open(utt2dur)) / 3600
+        hours /= len(list(recipe.glob("data/*/eval/utt2dur")))
+        peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1e6
+        sizes = "".join(f"{gigabytes(recipe / name):>5.1f} GB" for name in ("data", "exp"))
+        columns = "".join(f"{s:>16.1f} s" for s in seconds) + f"{sum(seconds):>6.0f} s"
+        print(f"{scale:<5g}{num_utts:>6}{hours:>7.2f}{columns}{peak:>5.2f} GB{sizes}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
