@@ -101,8 +101,7 @@ def main():
         options = ["--corpus", str(args.folder / "corpus"), "--systems", args.systems, "--orders", args.orders]
         seconds = [run_stage(recipe, stage, options) for stage in range(len(STAGES))]
         num_utts = sum(round(scale * number) for numbers in NUM_UTTS.values() for number in numbers)
-        hours = sum(float(line.split()[1]) for utt2dur in recipe.glob("data/*/*/utt2dur") for line in open(utt2dur)) / 3600
-        hours /= len(list(recipe.glob("data/*/eval/utt2dur")))
+        hours = sum(path.stat().st_size for path in (args.folder / "corpus").glob("*/*.wav")) / (2 * RATE_HZ * 3600)
         peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1e6
         sizes = "".join(f"{gigabytes(recipe / name):>5.1f} GB" for name in ("data", "exp"))
         columns = "".join(f"{s:>16.1f} s" for s in seconds) + f"{sum(seconds):>6.0f} s"
