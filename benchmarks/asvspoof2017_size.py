@@ -1,4 +1,4 @@
-"""egs/asvspoof2017/sd on a corpus of the size of ASVspoof 2017 Version 2.0: wall time by stage, peak memory, disk.
+"""egs/asvspoof2017/sd on a corpus of the size of ASVspoof 2017 Version 2.0: time on the clock and of processors by stage, memory, disk.
 
     python benchmarks/asvspoof2017_size.py /tmp/size --scales=0.125,0.25,0.5,1
 
@@ -60,14 +60,20 @@ def make_corpus(source, corpus, scale):
 
 
 def run_stage(recipe, stage, options):
-    """Seconds that a stage of the recipe takes; its output goes to stage<N>.log."""
+    """Seconds that a stage of the recipe takes on the clock and of processor time; its output goes to stage<N>.log."""
     env = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
     with open(recipe / f"stage{stage}.log", "w") as log:
-        start = time.perf_counter()
+        start, start_cpu = time.perf_counter(), cpu_seconds()
         subprocess.run(
             ["./run.sh", "--stage", str(stage), "--stop-stage", str(stage), *options], cwd=recipe, env=env, stdout=log, check=True
         )
-    return time.perf_counter() - start
+    return time.perf_counter() - start, cpu_seconds() - start_cpu
+
+
+def cpu_seconds():
+    """Processor time of all processes that have ended."""
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
 
 
 def gigabytes(folder):
@@ -91,7 +97,8 @@ def main():
     source = args.folder / "source"
     subprocess.run([sys.executable, ROOT / "local/prepare_mini_replay.py", source], check=True)
     print(f"{platform.processor() or platform.machine()}, {os.cpu_count()} processors; --systems={args.systems} --orders={args.orders}")
-    print("scale  utts  hours" + "".join(f"{name:>18}" for name in STAGES) + f"{'all':>8}  memory    data     exp", flush=True)
+    print("seconds on the clock (of processors)")
+    print("scale  utts  hours" + "".join(f"{name:>18}" for name in [*STAGES, "all"]) + "  memory    data     exp", flush=True)
     recipe = args.folder / "egs/asvspoof2017/sd"
     for scale in map(float, args.scales.split(",")):
         for old in (args.folder / "egs", args.folder / "corpus"):
@@ -104,7 +111,8 @@ def main():
         hours = sum(path.stat().st_size for path in (args.folder / "corpus").glob("*/*.wav")) / (2 * RATE_HZ * 3600)
         peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1e6
         sizes = "".join(f"{gigabytes(recipe / name):>5.1f} GB" for name in ("data", "exp"))
-        columns = "".join(f"{s:>16.1f} s" for s in seconds) + f"{sum(seconds):>6.0f} s"
+        seconds.append(tuple(map(sum, zip(*seconds))))
+        columns = "".join(f"{clock:>9.1f} ({cpu:5.0f})" for clock, cpu in seconds)
         print(f"{scale:<5g}{num_utts:>6}{hours:>7.2f}{columns}{peak:>5.2f} GB{sizes}", flush=True)
 
 
