@@ -174,7 +174,7 @@ def read_conditions(utt2label: str, column: str, utts: Sequence[str]) -> dict[st
     Parameters
     ----------
     utts
-        Of the spoof trials; what the table says of others is ignored.
+        What the table says of others is ignored.
 
     Raises
     ------
@@ -190,13 +190,39 @@ def read_conditions(utt2label: str, column: str, utts: Sequence[str]) -> dict[st
     table = _read_pairs(path, str, "a condition", "Correct the table")
     if lacks := [utt for utt in utts if utt not in table]:
         raise ValueError(
-            f"{path}: conditions: got none for {len(lacks)} of {len(utts)} spoof trials (first {lacks[0]}), need one for each. "
+            f"{path}: conditions: got none for {len(lacks)} of {len(utts)} trials (first {lacks[0]}), need one for each. "
             f"Complete the table, or leave {column} out of --by"
         )
     indices: dict[str, list[int]] = {}
     for index, utt in enumerate(utts):
         indices.setdefault(table[utt], []).append(index)
     return {condition: np.array(indices[condition]) for condition in sorted(indices)}
+
+
+def read_speakers(utt2label: str, utts: Sequence[str], is_genuine: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
+    """Numbers of the speakers of the genuine and of the spoof trials, from `utt2spk` beside `utt2label`; None, with a warning, without.
+
+    Raises
+    ------
+    ValueError
+        As `read_conditions`.
+
+    Notes
+    -----
+    A class with a single speaker counts as one without: nothing can be said of others.
+    """
+    utt2spk = os.path.join(os.path.dirname(utt2label), "utt2spk")
+    lack = f"{utt2spk}: got no such file"
+    if os.path.isfile(utt2label) and os.path.isfile(utt2spk):
+        numbers = np.empty(len(utts), int)
+        for number, indices in enumerate(read_conditions(utt2label, "spk", utts).values()):
+            numbers[indices] = number
+        groups = numbers[is_genuine], numbers[~is_genuine]
+        if all(len(set(group.tolist())) > 1 for group in groups):
+            return groups
+        lack = f"{utt2spk}: got a class with one speaker"
+    warnings.warn(f"{lack}; intervals are by trial, too narrow where trials of a speaker are alike", stacklevel=2)
+    return None
 
 
 def short_names(paths: Sequence[str]) -> list[str]:

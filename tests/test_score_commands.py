@@ -10,6 +10,7 @@ from test_metrics import GOLDEN, synthetic_set
 from sdtools import scores
 from sdtools.bin import apply_fusion, eval_scores, train_fusion
 from sdtools.fusion import Fusion
+from sdtools.intervals import eer_interval
 
 FUSION = Fusion(np.array([1.0, 2.0]), -1.0, 0.5, 0.0, 0.4, 200, 300)
 UTTS = [f"utt-{i:03d}" for i in range(500)]
@@ -54,7 +55,7 @@ def test_train_apply_evaluate(files, capsys):
     err = capsys.readouterr().err
     assert "weight 0.97: s2.txt, in training s2.txt" in err and "done 500 of 500, 0 skipped" in err
 
-    assert eval_scores.main(["--json=out.json", "utt2label", "s1.txt", "fused.txt"]) == 0
+    assert eval_scores.main(["--json=out.json", "--bootstrap=0", "utt2label", "s1.txt", "fused.txt"]) == 0
     captured = capsys.readouterr()
     assert captured.out.splitlines() == [
         "system     genuine  spoof  EER % (interp)    Cllr  minCllr  minDCF  actDCF",
@@ -66,6 +67,7 @@ def test_train_apply_evaluate(files, capsys):
     figures = json.loads(Path("out.json").read_text())
     assert (figures["utt2label"], figures["num_dropped"]) == ("utt2label", 0)
     assert figures["options"] == {"eer": ["interp"], "p_spoof": 0.05, "c_miss": 1, "c_fa": 10}
+    assert figures["eer_interval"] is None
     fused, expected = figures["systems"][1], golden["metrics"]
     assert (fused["system"], fused["num_genuine"], fused["num_spoof"]) == ("fused.txt", 200, 300)
     assert [fused["eer"]["interp"]["value"], *(fused[name] for name in ("cllr", "min_cllr", "min_dcf", "act_dcf"))] == pytest.approx(
@@ -89,13 +91,33 @@ def test_several_eer_methods(files, capsys):
     assert eval_scores.main(["--eer=rocch,interp", "--json=out.json", "utt2label", "s1.txt", "s2.txt"]) == 0
     captured = capsys.readouterr()
     header, row, _ = captured.out.splitlines()
-    assert "spoof  EER % (rocch)  EER % (interp)    Cllr" in header and row.split()[3:5] == ["15.50", "16.67"]
+    assert "spoof  EER % (rocch)  95 % interval  EER % (interp)    Cllr" in header and row.split()[3:6:2] == ["15.50", "16.67"]
     assert "best EER: s1.txt, 15.50 %" in captured.err
     eer = json.loads(Path("out.json").read_text())["systems"][0]["eer"]
     golden = GOLDEN["reference"]["s1"]
     assert {method: e["value"] for method, e in eer.items()} == pytest.approx(
         {"rocch": golden["eer_rocch"], "interp": golden["eer_interp"]}, abs=1e-12
     )
+
+
+def test_intervals_by_speaker(files, capsys):
+    """The same figures as from Python, in table and JSON; none if none is asked for."""
+    Path("utt2spk").write_text("".join(f"{utt} m{i % 11}\n" for i, utt in enumerate(UTTS)))
+    assert eval_scores.main(["--json=out.json", "--bootstrap=100", "utt2label", "s1.txt"]) == 0
+    captured = capsys.readouterr()
+    assert "WARNING" not in captured.err
+    trials, is_genuine = scores.read_trials("utt2label", ["s1.txt"])
+    order = sorted(range(11), key=str)  # m0 m1 m10 m2 ...
+    numbers, llrs = np.argsort(order)[np.arange(500) % 11], trials.scores[:, 0]
+    classes = is_genuine, ~is_genuine
+    low, high = eer_interval([llrs[c] for c in classes], [numbers[c] for c in classes], num_replicates=100)
+    assert f"16.67    {100 * low:.2f}-{100 * high:.2f}" in captured.out and f"16.67 % ({100 * low:.2f}-{100 * high:.2f});" in captured.err
+    figures = json.loads(Path("out.json").read_text())
+    assert figures["systems"][0]["eer_interval"] == [low, high]
+    assert figures["eer_interval"] == {"eer": "interp", "level": 0.95, "by": "speaker", "replicates": 100}
+    assert eval_scores.main(["--json=out.json", "--bootstrap=0", "utt2label", "s1.txt"]) == 0
+    assert "interval" not in capsys.readouterr().out
+    assert json.loads(Path("out.json").read_text())["systems"][0]["eer_interval"] is None
 
 
 def test_conditions_made_by_hand(files, capsys):
@@ -121,7 +143,9 @@ def test_conditions_made_by_hand(files, capsys):
         "mary     34    8.82     5.88",
     ]
     assert [line for line in captured.err.splitlines() if line.startswith("WARNING")] == [
-        "WARNING (sd-eval-scores) exp/cf_sd0/scores/eval.txt: env: EER above 50 % for 1 of 3 conditions (E3)"
+        "WARNING (sd-eval-scores) utt2spk: got a class with one speaker; intervals are by trial, too narrow where trials of a speaker are "
+        "alike",
+        "WARNING (sd-eval-scores) exp/cf_sd0/scores/eval.txt: env: EER above 50 % for 1 of 3 conditions (E3)",
     ]
     cf, cm = json.loads(Path("out.json").read_text())["systems"]
     assert list(cf["by"]) == ["env", "spk"] and list(cf["by"]["env"]) == ["E10", "E2", "E3"]
@@ -208,9 +232,8 @@ def test_warnings_name_the_system(files, capsys):
         scores.write_scores(name, {utt: -llr for utt, llr in scores.read_scores(name).items()})
     assert eval_scores.main(["--eer=interp,rocch", "utt2label", "s1.txt", "s2.txt", "s3.txt"]) == 0
     warned = [line for line in capsys.readouterr().err.splitlines() if line.startswith("WARNING")]
-    assert [line.split()[2] for line in warned] == ["s1.txt:", "s2.txt:"] and all(
-        "Check the labels and the sign" in line for line in warned
-    )
+    assert [line.split()[2] for line in warned] == ["utt2spk:", "s1.txt:", "s2.txt:"]
+    assert all("Check the labels and the sign" in line for line in warned[1:])
 
 
 def test_misleading_llrs_are_said_to_be(files, capsys):
@@ -226,9 +249,7 @@ def test_settings_that_are_refused(files, capsys):
     assert "utt2env: table: got no such file" in fails(eval_scores, ["--json=out", "--by=env", "utt2label", "s1.txt"], capsys)
     assert "cat utt2label |: labels: got no plain file" in fails(eval_scores, ["--by=env", "cat utt2label |", "s1.txt"], capsys)
     Path("utt2env").write_text("".join(f"{utt} E1\n" for utt in UTTS[:498]))
-    assert "got none for 2 of 300 spoof trials (first utt-498)" in fails(
-        eval_scores, ["--json=out", "--by=env", "utt2label", "s1.txt"], capsys
-    )
+    assert "got none for 2 of 300 trials (first utt-498)" in fails(eval_scores, ["--json=out", "--by=env", "utt2label", "s1.txt"], capsys)
     assert not Path("out").exists()
     assert "--missing: got 'zero', need error or drop" in fails(eval_scores, ["--missing=zero", "utt2label", "s1.txt"], capsys)
     assert "prior: got 1.0" in fails(train_fusion, ["--prior=1", "utt2label", "s1.txt", "f.json"], capsys)

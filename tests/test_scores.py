@@ -180,7 +180,7 @@ def test_conditions_are_sorted_and_may_hold_anything_but_blanks(labelled, tmp_pa
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("a E1\n", r"utt2env: conditions: got none for 2 of 3 spoof trials \(first c\), need one for each\. Complete the table, or"),
+        ("a E1\n", r"utt2env: conditions: got none for 2 of 3 trials \(first c\), need one for each\. Complete the table, or"),
         ("a E1\nc\n", r"utt2env:2: line: got 'c', need an utterance and a condition\. Correct the table"),
         ("a E1 E2\n", r"utt2env:1: line: got 'a E1 E2', need an utterance and a condition"),
         ("a E1\na E1\n", r"utt2env:2: utterance: got a twice, need each once\. Correct the table"),
