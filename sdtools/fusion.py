@@ -21,19 +21,39 @@ class FusionOptions:
     """What the fusion minimises."""
 
     prior: float = field(default=0.5, metadata={"help": "prior probability of genuine speech that the training weights aim at"})
+    costs: tuple[float, ...] = field(
+        default=(), metadata={"help": "P(spoof),Cmiss,Cfa instead of a prior, as 0.05,1,10: that of the Bayes threshold"}
+    )
+    nonnegative: bool = field(default=False, metadata={"help": "no weight below 0: a system that would have one gets weight 0"})
     ridge: float = field(default=0.0, metadata={"help": "penalty ridge/2 |weights|^2 added to the objective"})
     auto_ridge: bool = field(default=False, metadata={"help": f"apply ridge {AUTO_RIDGE} if a fusion separates the training data"})
 
     def __post_init__(self):
         if not 0 < self.prior < 1:
             raise ValueError(f"FusionOptions: prior: got {self.prior}, need more than 0 and less than 1")
+        if self.costs and not (len(self.costs) == 3 and 0 < self.costs[0] < 1 and all(0 < cost < math.inf for cost in self.costs[1:])):
+            got = ",".join(map(str, self.costs))
+            raise ValueError(f"FusionOptions: costs: got {got}, need P(spoof),Cmiss,Cfa: a probability and two positive numbers")
+        if self.costs and self.prior != 0.5:
+            raise ValueError(f"FusionOptions: prior, costs: got {self.prior} and {self.costs}, need one of them. Leave out the other")
         if not 0 <= self.ridge < math.inf:
             raise ValueError(f"FusionOptions: ridge: got {self.ridge}, need 0 or a positive number")
+
+    @property
+    def effective_prior(self) -> float:
+        """The prior, or that which stands for the costs."""
+        if not self.costs:
+            return self.prior
+        p_spoof, c_miss, c_fa = self.costs
+        return (1 - p_spoof) * c_miss / ((1 - p_spoof) * c_miss + p_spoof * c_fa)
 
 
 @dataclass(frozen=True)
 class Fusion:
-    """LLR = scores @ weights + offset, and how it was trained; objective 1 is as good as no scores."""
+    """LLR = scores @ weights + offset, and how it was trained; objective 1 is as good as no scores.
+
+    `neutral` has, if it was trained with missing scores, the score of each system that stands for one.
+    """
 
     weights: np.ndarray
     offset: float
@@ -42,25 +62,30 @@ class Fusion:
     objective: float
     num_genuine: int
     num_spoof: int
+    neutral: np.ndarray | None = None
 
 
 class SeparableError(ValueError):
     """The objective has no minimum: a fusion separates the training data."""
 
 
-def train_fusion(scores: np.ndarray, is_genuine: np.ndarray, options: FusionOptions | None = None) -> Fusion:
+def train_fusion(
+    scores: np.ndarray, is_genuine: np.ndarray, options: FusionOptions | None = None, trial_weights: np.ndarray | None = None
+) -> Fusion:
     """Weights and offset that turn the scores of one or more systems into a natural-log likelihood ratio.
 
     Parameters
     ----------
     scores : (num_trials, num_systems) array
-        Finite.
+        Finite, but for NaN where a system has no score: there the score stands that the system's own calibration makes LLR 0.
     is_genuine : (num_trials,) bool array
+    trial_weights : (num_trials,) array, optional
+        What each trial counts within its class; 0 is as good as no trial. Default: all alike.
 
     Raises
     ------
     ValueError
-        A score that is not finite, a class without trials.
+        A score that is infinite, a class without trials, a negative trial weight.
     SeparableError
         Training data that a fusion separates, and no ridge.
 
@@ -68,8 +93,9 @@ def train_fusion(scores: np.ndarray, is_genuine: np.ndarray, options: FusionOpti
     -----
     Minimises p mean_genuine softplus(-(f + logit p)) + (1 - p) mean_spoof softplus(f + logit p) + ridge/2 |w|^2, f = w.x + b,
     by Newton's method on standardised columns, and divides it by the entropy of the prior. f is the LLR: logit p is not part of
-    it. Minimum-norm steps leave out what constant or collinear columns cannot determine. The fit does not depend on the columns'
-    scale (`test_fusion.py::test_affine_maps_of_the_columns`).
+    it. With `nonnegative`, L-BFGS-B finds the systems whose weight is not 0, and Newton's method goes on with them. Minimum-norm
+    steps leave out what constant or collinear columns cannot determine. The fit does not depend on the columns' scale
+    (`test_fusion.py::test_affine_maps_of_the_columns`).
 
     References
     ----------
@@ -81,43 +107,132 @@ def train_fusion(scores: np.ndarray, is_genuine: np.ndarray, options: FusionOpti
         raise ValueError(
             f"train_fusion: scores, labels: got shapes {scores.shape}, {is_genuine.shape}, need (trials, systems), (trials,). Join by id"
         )
+    trial_weights = np.ones(len(scores)) if trial_weights is None else np.asarray(trial_weights, np.float64)
+    if trial_weights.shape != is_genuine.shape or not ((trial_weights >= 0) & (trial_weights < np.inf)).all():
+        raise ValueError(
+            f"train_fusion: trial weights: got {len(trial_weights)} from {trial_weights.min()} on, need a finite one, 0 or more, for each "
+            f"of {len(is_genuine)} trials. Correct them"
+        )
+    counts = trial_weights > 0
+    scores, is_genuine, trial_weights = scores[counts], is_genuine[counts], trial_weights[counts]
     num_genuine = int(is_genuine.sum())
     num_spoof = len(is_genuine) - num_genuine
     if not num_genuine or not num_spoof:
         raise ValueError(f"train_fusion: trials: got {num_genuine} genuine, {num_spoof} spoof, need both. Check the labels")
+    neutral = None
+    if np.isnan(scores).any():
+        neutral = _neutral_scores(scores, is_genuine, options, trial_weights)
+        scores = fill_missing(scores, neutral)
     x = np.ones((scores.shape[1] + 1, len(scores)))  # one row a system, and one for the offset
     x[:-1] = scores.T
     columns = x[:-1]
     bad = np.flatnonzero(~np.isfinite(columns).all(axis=1))
     if len(bad):
-        raise ValueError(f"train_fusion: system {bad[0] + 1}: got inf or NaN, need finite scores. Leave out or repair those trials")
+        raise ValueError(f"train_fusion: system {bad[0] + 1}: got inf, need finite scores. Leave out or repair those trials")
     constant = columns.min(axis=1) == columns.max(axis=1)
     mean = columns.mean(axis=1)
     columns -= mean[:, None]
     columns[constant] = 0
     scale = np.where(constant, 1, columns.std(axis=1))
     columns /= scale[:, None]
-    prior = options.prior
+    prior = options.effective_prior
     logit = math.log(prior) - math.log1p(-prior)
     entropy = -prior * math.log(prior) - (1 - prior) * math.log1p(-prior)
-    classes = (
-        (-x[:, np.flatnonzero(is_genuine)], -logit, prior / entropy / num_genuine),
-        (x[:, np.flatnonzero(~is_genuine)], logit, (1 - prior) / entropy / num_spoof),
-    )
+    classes = []
+    for chosen, sign, share in ((is_genuine, -1, prior), (~is_genuine, 1, 1 - prior)):
+        v = trial_weights[chosen]
+        classes.append((sign * x[:, chosen], sign * logit, v * (share / entropy / v.sum())))
     try:
-        w, value, rank = _newton(classes, np.append(options.ridge / entropy / scale**2, 0))
+        minimise = _nonnegative_newton if options.nonnegative else _newton
+        w, value, rank = minimise(classes, np.append(options.ridge / entropy / scale**2, 0))
     except SeparableError as error:
         if not options.auto_ridge:
             raise
         warnings.warn(f"{error}. Trained with ridge {AUTO_RIDGE}", stacklevel=2)
-        return train_fusion(scores, is_genuine, replace(options, ridge=AUTO_RIDGE, auto_ridge=False))
+        options = replace(options, ridge=AUTO_RIDGE, auto_ridge=False)
+        return replace(train_fusion(scores, is_genuine, options, trial_weights), neutral=neutral)
     weights = w[:-1] / scale
-    _warn(weights, constant, rank)
-    return Fusion(weights, float(w[-1] - weights @ mean), prior, options.ridge, float(value), num_genuine, num_spoof)
+    _warn(weights, constant, rank, options.nonnegative)
+    return Fusion(weights, float(w[-1] - weights @ mean), prior, options.ridge, float(value), num_genuine, num_spoof, neutral)
+
+
+def _neutral_scores(scores: np.ndarray, is_genuine: np.ndarray, options: FusionOptions, trial_weights: np.ndarray) -> np.ndarray:
+    """Per system, the score to which its calibration by the trials that have one gives LLR 0, (num_systems,)."""
+    neutral = np.empty(scores.shape[1])
+    alone = replace(options, auto_ridge=True, nonnegative=False)
+    for k, column in enumerate(scores.T):
+        has = ~np.isnan(column)
+        if len(set(is_genuine[has])) < 2:
+            raise ValueError(f"train_fusion: system {k + 1}: got scores of one class at most, need both to calibrate it. Leave it out")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # the fusion says the same of it
+            calibration = train_fusion(column[has, None], is_genuine[has], alone, trial_weights[has])
+        (weight,) = calibration.weights
+        neutral[k] = -calibration.offset / weight if weight else column[has].mean()
+    return neutral
+
+
+def fill_missing(scores: np.ndarray, neutral: np.ndarray) -> np.ndarray:
+    """Scores, (num_trials, num_systems), with each system's neutral score in place of NaN."""
+    return np.where(np.isnan(scores), neutral, scores)
+
+
+def assign_folds(is_genuine: np.ndarray, groups: np.ndarray, num_folds: int) -> np.ndarray:
+    """The fold, from 0, of each trial, (num_trials,): trials of a group stay together, and each class is spread as evenly as that allows.
+
+    Parameters
+    ----------
+    is_genuine : (num_trials,) bool array
+    groups : (num_trials,) array
+        Of numbers, as of the speakers.
+    num_folds
+
+    Raises
+    ------
+    ValueError
+        A fold that would leave the others without a class: fewer groups than folds, or all trials of a class in one.
+
+    Notes
+    -----
+    The largest groups first, each to the fold that it overfills least. Does not depend on the order of the trials
+    (`test_fusion.py::test_folds`).
+    """
+    names, numbers = np.unique(groups, return_inverse=True)
+    sizes = np.stack([np.bincount(numbers[chosen], minlength=len(names)) for chosen in (is_genuine, ~is_genuine)], axis=1)
+    shares = sizes / sizes.sum(axis=0)
+    loads, fold_of_group = np.zeros((num_folds, 2)), np.empty(len(names), int)
+    for group in sorted(range(len(names)), key=lambda g: (-shares[g].sum(), g)):
+        fold = int(np.argmin(((loads + shares[group]) ** 2 - loads**2).sum(axis=1)))
+        fold_of_group[group] = fold
+        loads[fold] += shares[group]
+    if len(names) < num_folds or (loads > 1 - 1e-9).any():
+        raise ValueError(
+            f"assign_folds: groups: got {len(names)} for {num_folds} folds, need one or more for each, and of both classes in more than "
+            "one fold. Ask for fewer folds"
+        )
+    return fold_of_group[numbers]
+
+
+def cross_validate(
+    scores: np.ndarray,
+    is_genuine: np.ndarray,
+    folds: np.ndarray,
+    options: FusionOptions | None = None,
+    trial_weights: np.ndarray | None = None,
+) -> np.ndarray:
+    """LLR of each trial, (num_trials,), by the fusion that is trained on the other folds; parameters and errors of `train_fusion`."""
+    llrs = np.empty(len(scores))
+    for fold in np.unique(folds):
+        out = folds == fold
+        fusion = train_fusion(scores[~out], is_genuine[~out], options, None if trial_weights is None else trial_weights[~out])
+        llrs[out] = apply_fusion(fusion, scores[out])
+    return llrs
 
 
 def apply_fusion(fusion: Fusion, scores: np.ndarray) -> np.ndarray:
     """Log-likelihood ratios, (num_trials,), of scores, (num_trials, num_systems), whose columns are in the order of training.
+
+    NaN, a missing score, is allowed if it was in training.
 
     Raises
     ------
@@ -129,6 +244,8 @@ def apply_fusion(fusion: Fusion, scores: np.ndarray) -> np.ndarray:
         raise ValueError(
             f"apply_fusion: systems: got {scores.shape[1]}, need {len(fusion.weights)}, as in training. Give one file for each"
         )
+    if fusion.neutral is not None:
+        scores = fill_missing(scores, fusion.neutral)
     with np.errstate(invalid="ignore"):
         llrs = scores @ fusion.weights + fusion.offset
     if np.isnan(llrs).any():
@@ -136,7 +253,23 @@ def apply_fusion(fusion: Fusion, scores: np.ndarray) -> np.ndarray:
     return llrs
 
 
-def _newton(classes: tuple, penalty: np.ndarray) -> tuple[np.ndarray, float, int]:
+def _nonnegative_newton(classes: list, penalty: np.ndarray) -> tuple[np.ndarray, float, int]:
+    """As `_newton`, with no weight below 0; the offset may be."""
+    from scipy.optimize import minimize
+
+    bounds = [(0, None)] * (len(penalty) - 1) + [(None, None)]
+    start, options = np.zeros(len(penalty)), {"gtol": 1e-10, "ftol": 0, "maxiter": MAX_STEPS}
+    found = minimize(lambda w: _objective(classes, penalty, w)[:2], start, jac=True, method="L-BFGS-B", bounds=bounds, options=options)
+    free = np.append(found.x[:-1] > 0, True)
+    while True:
+        w = np.zeros(len(penalty))
+        w[free], value, rank = _newton([(x[free], offset, v) for x, offset, v in classes], penalty[free])
+        if (w[:-1] >= 0).all():
+            return w, value, rank
+        free[:-1] &= w[:-1] > 0
+
+
+def _newton(classes: list, penalty: np.ndarray) -> tuple[np.ndarray, float, int]:
     """Minimum of the objective plus penalty/2 w^2, its value and the rank of the problem; steps are halved until they descend."""
     w = np.zeros(len(penalty))
     value, gradient, hessian = _objective(classes, penalty, w)
@@ -161,26 +294,29 @@ def _newton(classes: tuple, penalty: np.ndarray) -> tuple[np.ndarray, float, int
     )
 
 
-def _objective(classes: tuple, penalty: np.ndarray, w: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
-    """Sum of weight softplus(w.x + offset) over the trials of both classes, plus penalty/2 w^2; its gradient and Hessian."""
+def _objective(classes: list, penalty: np.ndarray, w: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
+    """Sum of v softplus(w.x + offset) over the trials of both classes, plus penalty/2 w^2; its gradient and Hessian."""
     value, gradient, hessian = penalty @ w**2 / 2, penalty * w, np.diag(penalty)
-    for x, offset, weight in classes:
+    for x, offset, weights in classes:
         for start in range(0, x.shape[1], CHUNK):
-            part = x[:, start : start + CHUNK]
+            part, v = x[:, start : start + CHUNK], weights[start : start + CHUNK]
             z = w @ part + offset
             e = np.exp(-np.abs(z))
-            value += weight * (np.maximum(z, 0) + np.log1p(e)).sum()
-            gradient = gradient + weight * (part @ (np.where(z > 0, 1, e) / (1 + e)))
-            hessian = hessian + weight * ((part * (e / (1 + e) ** 2)) @ part.T)
-    return value, gradient, hessian
+            value += v @ (np.maximum(z, 0) + np.log1p(e))
+            gradient = gradient + part @ (v * np.where(z > 0, 1, e) / (1 + e))
+            hessian = hessian + (part * (v * e / (1 + e) ** 2)) @ part.T
+    return float(value), gradient, hessian
 
 
-def _warn(weights: np.ndarray, constant: np.ndarray, rank: int) -> None:
+def _warn(weights: np.ndarray, constant: np.ndarray, rank: int, is_bounded: bool) -> None:
     """Say what of the training data makes the weights doubtful; systems are counted from 1."""
     if constant.any():
         names = ", ".join(str(k + 1) for k in np.flatnonzero(constant))
         warnings.warn(f"train_fusion: system {names}: got the same score for all trials. It has weight 0; look at its scores", stacklevel=3)
-    if rank < len(weights) + 1 - constant.sum():
+    if is_bounded and ((weights == 0) & ~constant).any():
+        names = ", ".join(str(k + 1) for k in np.flatnonzero((weights == 0) & ~constant))
+        warnings.warn(f"train_fusion: system {names}: got weight 0, as any other would be negative. Leave it out", stacklevel=3)
+    elif rank < len(weights) + 1 - constant.sum():
         warnings.warn(
             "train_fusion: systems: got scores that are linear functions of each other. Their weights are shared out; leave one out",
             stacklevel=3,

@@ -5,10 +5,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.optimize import minimize
 from sklearn.linear_model import LogisticRegression
 from test_metrics import GOLDEN, assert_figures, figures, synthetic_set
 
-from sdtools.fusion import CHUNK, Fusion, FusionOptions, SeparableError, apply_fusion, train_fusion
+from sdtools.fusion import CHUNK, Fusion, FusionOptions, SeparableError, apply_fusion, assign_folds, cross_validate, train_fusion
 from sdtools.metrics import cllr, sort_scores
 
 NEGATIVE = r"train_fusion: system 3 \(-0\.\d+\): got a negative weight"
@@ -96,6 +97,101 @@ def test_objective_at_even_prior_is_cllr_of_the_output():
     assert cllr(sort_scores(llrs[is_genuine], llrs[~is_genuine])) == pytest.approx(fusion.objective, abs=1e-12)
 
 
+@settings(deadline=None, max_examples=20)
+@given(st.integers(0, 2**32 - 1))
+def test_a_trial_weight_is_a_number_of_trials(seed):
+    scores, is_genuine = synthetic_set()
+    times = np.random.default_rng(seed).integers(0, 4, 500)
+    fusion = train_fusion(scores[:, :2], is_genuine, FusionOptions(prior=0.2), times * 0.37)
+    repeated = train(np.repeat(scores[:, :2], times, axis=0), np.repeat(is_genuine, times), prior=0.2)
+    np.testing.assert_allclose([*fusion.weights, fusion.offset], [*repeated.weights, repeated.offset], rtol=1e-9)
+    assert fusion.num_genuine == (times[is_genuine] > 0).sum()
+
+
+def test_costs_stand_for_a_prior():
+    """ASVspoof 5: 0.95 / (0.95 + 0.5)."""
+    scores, is_genuine = synthetic_set()
+    fusion = train(scores[:, :2], is_genuine, costs=(0.05, 1, 10))
+    assert fusion.prior == pytest.approx(0.95 / 1.45, rel=1e-15)
+    np.testing.assert_array_equal(fusion.weights, train(scores[:, :2], is_genuine, prior=fusion.prior).weights)
+
+
+@settings(deadline=None, max_examples=25)
+@given(st.integers(0, 2**32 - 1), st.sampled_from([0.0, 0.05]))
+def test_nonnegative_weights_are_the_best_of_all_subsets(seed, ridge):
+    """The optimum under the bound is the best of the free fusions of a subset whose weights are positive."""
+    rng = np.random.default_rng(seed)
+    is_genuine = np.arange(80) < 35
+    scores = rng.normal(size=(80, 3)) + rng.uniform(-1, 1, 3) * is_genuine[:, None]
+    fusion = train_quietly(scores, is_genuine, nonnegative=True, ridge=ridge)
+    best = 1.0
+    for subset in ([0], [1], [2], [0, 1], [0, 2], [1, 2], [0, 1, 2]):
+        free = train_quietly(scores[:, subset], is_genuine, ridge=ridge)
+        if (free.weights >= 0).all():
+            best = min(best, free.objective)
+    assert (fusion.weights >= 0).all()
+    assert fusion.objective == pytest.approx(best, abs=1e-10)
+    assert fusion.objective == pytest.approx(objective(fusion, scores, is_genuine), abs=1e-10)
+
+
+def test_a_missing_score_counts_as_no_evidence():
+    """Each system by itself gives a missing score LLR 0; the fusion is that of the filled columns."""
+    scores, is_genuine = synthetic_set()
+    holes = np.random.default_rng(0).random((500, 2)) < 0.1
+    with_holes = np.where(holes, np.nan, scores[:, :2])
+    fusion = train(with_holes, is_genuine, prior=0.3)
+    filled = with_holes.copy()
+    for k in range(2):
+        alone = train(scores[~holes[:, k], k : k + 1], is_genuine[~holes[:, k]], prior=0.3)
+        assert apply_fusion(alone, [[fusion.neutral[k]]]) == pytest.approx(0, abs=1e-12)
+        filled[holes[:, k], k] = fusion.neutral[k]
+    expected = train(filled, is_genuine, prior=0.3)
+    assert expected.neutral is None
+    np.testing.assert_array_equal(fusion.weights, expected.weights)
+    np.testing.assert_array_equal(apply_fusion(fusion, with_holes), apply_fusion(expected, filled))
+    with pytest.raises(ValueError, match="apply_fusion: scores: got NaN"):
+        apply_fusion(expected, with_holes)
+
+
+@settings(deadline=None, max_examples=50)
+@given(st.integers(0, 2**32 - 1), st.integers(2, 6))
+def test_folds(seed, num_folds):
+    """A speaker is in one fold; no class is spread worse than by its largest speaker's share; order of trials changes nothing."""
+    rng = np.random.default_rng(seed)
+    groups = rng.integers(20, size=300)
+    is_genuine = rng.random(300) < 0.3
+    folds = assign_folds(is_genuine, groups, num_folds)
+    assert set(folds) == set(range(num_folds))
+    assert all(len(set(folds[groups == g])) == 1 for g in set(groups))
+    for chosen in (is_genuine, ~is_genuine):
+        shares = np.bincount(folds[chosen], minlength=num_folds) / chosen.sum()
+        largest = np.bincount(groups[chosen]).max() / chosen.sum()
+        assert np.ptp(shares) <= 2 * largest
+    order = rng.permutation(300)
+    np.testing.assert_array_equal(assign_folds(is_genuine[order], groups[order], num_folds), folds[order])
+
+
+def test_held_out_scores_come_from_the_other_folds():
+    scores, is_genuine = synthetic_set()
+    folds = assign_folds(is_genuine, np.arange(500) % 25, 5)
+    llrs = cross_validate(scores[:, :2], is_genuine, folds)
+    for fold in range(5):
+        out = folds == fold
+        np.testing.assert_array_equal(llrs[out], apply_fusion(train(scores[~out, :2], is_genuine[~out]), scores[out, :2]))
+    flipped = is_genuine.copy()
+    flipped[7] = not flipped[7]
+    changed = cross_validate(scores[:, :2], flipped, folds) != llrs
+    assert not changed[folds == folds[7]].any() and changed[folds != folds[7]].all()
+
+
+@pytest.mark.parametrize(
+    ("is_genuine", "groups"), [([True, False] * 4, [1, 1, 2, 2, 3, 3, 4, 4]), ([True] * 4 + [False] * 4, [1] * 4 + [2, 3, 4, 5])]
+)
+def test_too_few_groups_for_the_folds(is_genuine, groups):
+    with pytest.raises(ValueError, match=r"assign_folds: groups: got \d for 5 folds, need .* Ask for fewer folds"):
+        assign_folds(np.array(is_genuine), np.array(groups), 5)
+
+
 def test_more_trials_than_a_chunk_count_alike():
     scores, is_genuine = synthetic_set()
     times = CHUNK // 100
@@ -117,6 +213,20 @@ def test_logistic_regression_of_scikit_learn(prior, ridge):
     model.fit(scores, is_genuine, sample_weight=trial_weights)
     np.testing.assert_allclose(fusion.weights, model.coef_[0], rtol=1e-6)
     assert fusion.offset == pytest.approx(model.intercept_[0] - math.log(prior / (1 - prior)), rel=1e-6)
+
+
+def test_nonnegative_weights_by_lbfgs():
+    """The same objective by a plain loop, minimised under the bound."""
+    scores, is_genuine = synthetic_set()
+    with pytest.warns(UserWarning, match=r"system 3: got weight 0, as any other would be negative"):
+        fusion = train(scores, is_genuine, nonnegative=True)
+
+    def cost(w):
+        return objective(Fusion(w[:3], w[3], 0.5, 0, 0, 200, 300), scores, is_genuine)
+
+    found = minimize(cost, np.zeros(4), method="L-BFGS-B", bounds=[(0, None)] * 3 + [(None, None)])
+    assert fusion.objective <= found.fun + 1e-12 and fusion.objective == pytest.approx(found.fun, abs=1e-6)
+    np.testing.assert_allclose([*fusion.weights, fusion.offset], found.x, atol=2e-3)
 
 
 # ---- golden
@@ -222,8 +332,8 @@ def test_wrong_sign_is_a_negative_weight():
 @pytest.mark.parametrize(
     ("scores", "is_genuine", "message"),
     [
-        ([[1.0, 2], [3, np.inf]], [True, False], r"system 2: got inf or NaN, need finite scores\. Leave out"),
-        ([[np.nan, 2], [3, 1]], [True, False], r"system 1: got inf or NaN"),
+        ([[1.0, 2], [3, np.inf]], [True, False], r"system 2: got inf, need finite scores\. Leave out"),
+        ([[np.nan, 2], [3, 1]], [True, False], r"system 1: got scores of one class at most, need both to calibrate it"),
         ([[1.0], [2]], [True, True], r"trials: got 2 genuine, 0 spoof, need both\. Check the labels"),
         ([[1.0], [2]], [False, False], r"trials: got 0 genuine, 2 spoof, need both"),
         ([1.0, 2], [True, False], r"scores, labels: got shapes \(2,\), \(2,\), need \(trials, systems\), \(trials,\)\. Join by id"),
