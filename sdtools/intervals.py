@@ -55,3 +55,20 @@ def eer_interval(
             eers[i] = eer(Scores(*parts), method).value
     low, high = np.quantile(eers, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     return float(low), float(high)
+
+
+def by_class(speakers: np.ndarray | None, is_genuine: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
+    """Speakers of the genuine and of the spoof trials, as `groups` for an interval; None, with a warning, where they say nothing.
+
+    Parameters
+    ----------
+    speakers : (num_trials,) array or None
+        A number for the speaker of each trial; None if nobody knows.
+    is_genuine : (num_trials,) bool array
+    """
+    groups = None if speakers is None else (speakers[is_genuine], speakers[~is_genuine])
+    if groups and all(len(set(group.tolist())) > 1 for group in groups):
+        return groups
+    lack = "a class with one speaker" if groups else "no utt2spk beside the labels"
+    warnings.warn(f"got {lack}: intervals are by trial, too narrow where trials of a speaker are alike", stacklevel=2)
+    return None

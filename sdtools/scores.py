@@ -33,8 +33,21 @@ class JoinOptions:
     )
 
 
+@dataclass(frozen=True)
+class FusionJoinOptions:
+    """The same where scores are fused."""
+
+    missing: str = field(
+        default="error",
+        metadata={
+            "help": "utterances without a score of each system end the command, or are left out, or count as LLR 0 of that system",
+            "choices": ("error", "drop", "zero"),
+        },
+    )
+
+
 class Joined(NamedTuple):
-    """Scores of the same utterances by several systems: utts sorted, scores (num_utts, num_systems) float64."""
+    """Scores of the same utterances by several systems: utts sorted, scores (num_utts, num_systems) float64, NaN if missing is zero."""
 
     utts: list[str]
     scores: np.ndarray
@@ -110,7 +123,7 @@ def join_scores(paths: Sequence[str], utts: Iterable[str] | None = None, missing
     Raises
     ------
     ValueError
-        An utterance that a file lacks, unless `missing` is `drop`; no utterance left. Also the errors of `read_scores`.
+        An utterance that a file lacks, unless `missing` is `drop` or `zero`; no utterance left. Also the errors of `read_scores`.
 
     Notes
     -----
@@ -119,7 +132,7 @@ def join_scores(paths: Sequence[str], utts: Iterable[str] | None = None, missing
     """
     systems = [read_scores(path) for path in paths]
     wanted = set().union(*systems) if utts is None else set(utts)
-    present = wanted.intersection(*systems)
+    present = wanted.intersection(*systems) if missing != "zero" else wanted.intersection(set().union(*systems))
     for path, system in zip(paths, systems):
         lacks = sorted(wanted - system.keys())
         if lacks and missing == "error":
@@ -128,6 +141,8 @@ def join_scores(paths: Sequence[str], utts: Iterable[str] | None = None, missing
                 f"{path}: scores: got none for {len(lacks)} of {len(wanted)} utterances ({first}), need one for each; labels or scores "
                 "of another set, or scoring that did not end. Score them or say --missing=drop"
             )
+        if lacks and missing == "zero":
+            warnings.warn(f"{path}: {len(lacks)} of {len(wanted)} utterances have no score, which counts as LLR 0", stacklevel=2)
         if extra := len(system.keys() - wanted):
             warnings.warn(f"{path}: {extra} of {len(system)} scores have no label and are ignored", stacklevel=2)
     if not present:
@@ -137,7 +152,7 @@ def join_scores(paths: Sequence[str], utts: Iterable[str] | None = None, missing
     if len(present) < len(wanted):
         warnings.warn(f"dropped {len(wanted) - len(present)} of {len(wanted)} utterances, which lack a score", stacklevel=2)
     ordered = sorted(present)
-    scores = np.array([[system[utt] for utt in ordered] for system in systems]).T
+    scores = np.array([[system.get(utt, math.nan) for utt in ordered] for system in systems]).T
     return Joined(ordered, scores, len(wanted) - len(present))
 
 
@@ -163,7 +178,7 @@ def read_trials(utt2label: str, paths: Sequence[str], missing: str = "error") ->
         if num_trials < MIN_TRIALS:
             warnings.warn(f"{utt2label}: {label} trials: got {num_trials}; with fewer than {MIN_TRIALS} results are rough", stacklevel=2)
     for path, column in zip(paths, joined.scores.T):
-        if not ((column > column.min()) & (column < column.max())).any():
+        if not ((column > np.nanmin(column)) & (column < np.nanmax(column))).any():
             warnings.warn(f"{path}: scores: got fewer than 3 distinct ones; were decisions written for scores?", stacklevel=2)
     return joined, is_genuine
 
@@ -199,30 +214,34 @@ def read_conditions(utt2label: str, column: str, utts: Sequence[str]) -> dict[st
     return {condition: np.array(indices[condition]) for condition in sorted(indices)}
 
 
-def read_speakers(utt2label: str, utts: Sequence[str], is_genuine: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
-    """Numbers of the speakers of the genuine and of the spoof trials, from `utt2spk` beside `utt2label`; None, with a warning, without.
+def read_speakers(utt2label: str, utts: Sequence[str]) -> np.ndarray | None:
+    """A number for the speaker of each utterance, (num_utts,), from `utt2spk` beside `utt2label`; None if there is none.
 
     Raises
     ------
     ValueError
         As `read_conditions`.
-
-    Notes
-    -----
-    A class with a single speaker counts as one without: nothing can be said of others.
     """
-    utt2spk = os.path.join(os.path.dirname(utt2label), "utt2spk")
-    lack = f"{utt2spk}: got no such file"
-    if os.path.isfile(utt2label) and os.path.isfile(utt2spk):
-        numbers = np.empty(len(utts), int)
-        for number, indices in enumerate(read_conditions(utt2label, "spk", utts).values()):
-            numbers[indices] = number
-        groups = numbers[is_genuine], numbers[~is_genuine]
-        if all(len(set(group.tolist())) > 1 for group in groups):
-            return groups
-        lack = f"{utt2spk}: got a class with one speaker"
-    warnings.warn(f"{lack}; intervals are by trial, too narrow where trials of a speaker are alike", stacklevel=2)
-    return None
+    if not (os.path.isfile(utt2label) and os.path.isfile(os.path.join(os.path.dirname(utt2label), "utt2spk"))):
+        return None
+    numbers = np.empty(len(utts), int)
+    for number, indices in enumerate(read_conditions(utt2label, "spk", utts).values()):
+        numbers[indices] = number
+    return numbers
+
+
+def read_trial_weights(path: str, utts: Sequence[str]) -> np.ndarray:
+    """What each utterance counts, (num_utts,), from a file of `utterance weight` lines.
+
+    Raises
+    ------
+    ValueError
+        With file and line, as `read_scores`; an utterance that the file lacks.
+    """
+    weights = _read_pairs(path, _number, "a weight", "Correct it")
+    if lacks := [utt for utt in utts if utt not in weights]:
+        raise ValueError(f"{path}: weights: got none for {len(lacks)} of {len(utts)} trials (first {lacks[0]}), need one for each. Add it")
+    return np.array([weights[utt] for utt in utts])
 
 
 def short_names(paths: Sequence[str]) -> list[str]:
@@ -243,6 +262,7 @@ def short_names(paths: Sequence[str]) -> list[str]:
 def write_fusion(path: str, fusion: Fusion, systems: Sequence[str]) -> None:
     """Write a fusion and the names of the systems it was trained on as JSON."""
     record = {"systems": list(systems), **asdict(fusion), "weights": fusion.weights.tolist()}
+    record["neutral"] = None if fusion.neutral is None else fusion.neutral.tolist()
     with open_output(path) as file:
         file.write((json.dumps(record, indent=2, allow_nan=False) + "\n").encode())
 
@@ -265,13 +285,14 @@ def read_fusion(path: str) -> tuple[Fusion, list[str]]:
     if not isinstance(record, dict) or set(record) != set(names):
         got = " ".join(record) if isinstance(record, dict) else type(record).__name__
         raise ValueError(f"{path}: fusion: got {got}, need the fields {' '.join(names)}. Train it again")
-    systems, weights = record.pop("systems"), record.pop("weights")
-    lists = isinstance(systems, list) and isinstance(weights, list) and all(isinstance(system, str) for system in systems)
-    if not lists or not len(systems) == len(weights) > 0:
+    systems, weights, neutral = (record.pop(name) for name in ("systems", "weights", "neutral"))
+    lists = [each for each in (systems, weights, neutral) if each is not None]
+    are_lists = all(isinstance(each, list) for each in (systems, weights, *lists))
+    if not are_lists or len({len(each) for each in lists}) != 1 or not systems or not all(isinstance(system, str) for system in systems):
         raise ValueError(
             f"{path}: fusion: got systems {systems}, weights {weights}, need lists of one length, names and numbers. Train it again"
         )
-    for name, value in [*record.items(), *(("weights", w) for w in weights)]:
+    for name, value in [*record.items(), *(("weights", w) for w in weights), *(("neutral", w) for w in neutral or ())]:
         if type(value) not in (int, float) or not math.isfinite(value):
             raise ValueError(f"{path}: fusion: {name}: got {value!r}, need a finite number. Train it again")
-    return Fusion(np.array(weights, np.float64), **record), systems
+    return Fusion(np.array(weights, np.float64), **record, neutral=neutral and np.array(neutral, np.float64)), systems

@@ -143,8 +143,7 @@ def test_conditions_made_by_hand(files, capsys):
         "mary     34    8.82     5.88",
     ]
     assert [line for line in captured.err.splitlines() if line.startswith("WARNING")] == [
-        "WARNING (sd-eval-scores) utt2spk: got a class with one speaker; intervals are by trial, too narrow where trials of a speaker are "
-        "alike",
+        "WARNING (sd-eval-scores) got a class with one speaker: intervals are by trial, too narrow where trials of a speaker are alike",
         "WARNING (sd-eval-scores) exp/cf_sd0/scores/eval.txt: env: EER above 50 % for 1 of 3 conditions (E3)",
     ]
     cf, cm = json.loads(Path("out.json").read_text())["systems"]
@@ -207,6 +206,60 @@ def test_fusion_of_another_number_of_systems(files, capsys):
     assert not Path("out").exists()
 
 
+def test_missing_scores_count_as_no_evidence(files, capsys):
+    """From training to application; a fusion of complete scores refuses them."""
+    assert train_fusion.main(["utt2label", "s1.txt", "s2.txt", "complete.json"]) == 0
+    complete = scores.read_scores("s2.txt")
+    Path("s2.txt").write_text("".join(lines("s2.txt")[12:]))
+    assert train_fusion.main(["--missing=zero", "utt2label", "s1.txt", "s2.txt", "f.json"]) == 0
+    assert "WARNING (sd-train-fusion) s2.txt: 12 of 500 utterances have no score, which counts as LLR 0" in capsys.readouterr().err
+    neutral = json.loads(Path("f.json").read_text())["neutral"]
+    assert apply_fusion.main(["--missing=zero", "f.json", "s1.txt", "s2.txt", "out.txt"]) == 0
+    scores.write_scores("s2.txt", {**complete, **dict.fromkeys(UTTS[:12], neutral[1])})
+    assert apply_fusion.main(["f.json", "s1.txt", "s2.txt", "filled.txt"]) == 0
+    assert lines("out.txt") == lines("filled.txt")
+    capsys.readouterr()
+    argv = ["--missing=zero", "complete.json", "s1.txt", "s2.txt", "out"]
+    assert "complete.json: fusion: got one trained on complete scores, need --missing=zero in" in fails(apply_fusion, argv, capsys)
+
+
+def test_trial_weights(files, capsys):
+    """Weight 0 is as good as no trial."""
+    Path("utt2weight").write_text("".join(f"{utt} {0 if i % 5 else 2.5}\n" for i, utt in enumerate(UTTS)))
+    assert train_fusion.main(["--trial-weights=utt2weight", "utt2label", "s1.txt", "f.json"]) == 0
+    weighted = json.loads(Path("f.json").read_text())
+    Path("utt2label").write_text("".join(lines("utt2label")[::5]))
+    assert train_fusion.main(["utt2label", "s1.txt", "f.json"]) == 0
+    assert weighted == json.loads(Path("f.json").read_text()) | {"weights": pytest.approx(weighted["weights"], rel=1e-9)} | {
+        name: pytest.approx(weighted[name], rel=1e-9) for name in ("offset", "objective")
+    }
+    capsys.readouterr()
+    Path("utt2weight").write_text(f"{UTTS[0]} -1\n")
+    argv = ["--trial-weights=utt2weight", "utt2label", "s1.txt", "f.json"]
+    assert "utt2weight: weights: got none for 99 of 100 trials (first utt-005)" in fails(train_fusion, argv, capsys)
+    Path("utt2label").write_text(f"{UTTS[0]} genuine\n{UTTS[200]} spoof\n")
+    Path("utt2weight").write_text(f"{UTTS[0]} -1\n{UTTS[200]} 1\n")
+    assert "trial weights: got 2 from -1.0 on, need a finite one, 0 or more" in fails(train_fusion, argv, capsys)
+
+
+def test_cross_validation_by_speaker(files, capsys):
+    """For want of a dev set; the held-out LLRs cost more than those of the fusion that knows the answers."""
+    argv = ["--held-out=held.txt", "utt2label", "s1.txt", "s2.txt", "f.json"]
+    assert train_fusion.main(argv) == 0
+    assert "got no utt2spk beside utt2label: folds are by trial" in capsys.readouterr().err
+    Path("utt2spk").write_text("".join(f"{utt} m{i % 11}\n" for i, utt in enumerate(UTTS)))
+    assert train_fusion.main(argv) == 0
+    err = capsys.readouterr().err
+    assert "held.txt: LLRs by 5-fold cross-validation (" in err and "trials), not by f.json" in err and "WARNING" not in err
+    assert apply_fusion.main(["f.json", "s1.txt", "s2.txt", "own.txt"]) == 0
+    assert eval_scores.main(["--json=out.json", "utt2label", "held.txt", "own.txt"]) == 0
+    held, own = json.loads(Path("out.json").read_text())["systems"]
+    assert own["cllr"] < held["cllr"] < 1.1 * own["cllr"]
+    capsys.readouterr()
+    assert "--num-folds: got 1, need 2 or more" in fails(train_fusion, ["--num-folds=1", *argv], capsys)
+    assert "groups: got 11 for 12 folds, need one or more" in fails(train_fusion, ["--num-folds=12", *argv], capsys)
+
+
 def test_separable_training_data(files, capsys):
     apart = {utt: (1.0 if i < 200 else -1.0) + i / 1000 for i, utt in enumerate(UTTS)}
     scores.write_scores("s1.txt", apart)
@@ -221,7 +274,7 @@ def test_infinite_scores(files, capsys):
     """Metrics take them, training does not."""
     llrs = scores.read_scores("s1.txt")
     scores.write_scores("s1.txt", {**llrs, UTTS[0]: -math.inf})
-    assert "system 1: got inf or NaN" in fails(train_fusion, ["utt2label", "s1.txt", "f.json"], capsys)
+    assert "system 1: got inf, need finite" in fails(train_fusion, ["utt2label", "s1.txt", "f.json"], capsys)
     assert eval_scores.main(["--json=out.json", "utt2label", "s1.txt"]) == 0
     assert " inf " in capsys.readouterr().out.splitlines()[1]
     assert json.loads(Path("out.json").read_text())["systems"][0]["cllr"] == "inf"
@@ -232,7 +285,7 @@ def test_warnings_name_the_system(files, capsys):
         scores.write_scores(name, {utt: -llr for utt, llr in scores.read_scores(name).items()})
     assert eval_scores.main(["--eer=interp,rocch", "utt2label", "s1.txt", "s2.txt", "s3.txt"]) == 0
     warned = [line for line in capsys.readouterr().err.splitlines() if line.startswith("WARNING")]
-    assert [line.split()[2] for line in warned] == ["utt2spk:", "s1.txt:", "s2.txt:"]
+    assert [line.split()[2] for line in warned] == ["got", "s1.txt:", "s2.txt:"] and "no utt2spk beside the labels" in warned[0]
     assert all("Check the labels and the sign" in line for line in warned[1:])
 
 
@@ -252,5 +305,9 @@ def test_settings_that_are_refused(files, capsys):
     assert "got none for 2 of 300 trials (first utt-498)" in fails(eval_scores, ["--json=out", "--by=env", "utt2label", "s1.txt"], capsys)
     assert not Path("out").exists()
     assert "--missing: got 'zero', need error or drop" in fails(eval_scores, ["--missing=zero", "utt2label", "s1.txt"], capsys)
+    for costs in ("0.05,1", "0,1,1", "0.5,1,-1"):
+        assert "need P(spoof),Cmiss,Cfa" in fails(train_fusion, [f"--costs={costs}", "utt2label", "s1.txt", "f.json"], capsys)
+    argv = ["--costs=0.05,1,10", "--prior=0.4", "utt2label", "s1.txt", "f.json"]
+    assert "prior, costs: got 0.4 and (0.05, 1.0, 10.0), need one of them" in fails(train_fusion, argv, capsys)
     assert "prior: got 1.0" in fails(train_fusion, ["--prior=1", "utt2label", "s1.txt", "f.json"], capsys)
     assert "s1.txt:1: line: got 'utt-000 2.2', need an utterance and genuine or spoof" in fails(eval_scores, ["s1.txt", "s1.txt"], capsys)

@@ -241,7 +241,7 @@ def test_fusion_comes_back_with_every_bit(tmp_path):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"extra": 1}, r"got systems weights .* extra, need the fields systems weights offset .* num_spoof\. Train it again"),
+        ({"extra": 1}, r"got systems weights .* extra, need the fields systems weights offset .* num_spoof neutral\. Train it again"),
         ({"offset": ...}, r"got systems weights prior .*, need the fields"),
         ({"systems": ["a.txt"]}, r"got systems \['a\.txt'\], weights \[1\.8, .*\], need lists of one length"),
         ({"systems": [1, 2]}, r"got systems \[1, 2\], weights .*, need lists of one length, names and numbers"),

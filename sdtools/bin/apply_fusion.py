@@ -10,7 +10,7 @@ COMMAND = cli.Command(
     summary="Writes the fused LLR of every utterance. The score files stand in the order of training.",
     positionals=("<fusion>", "<scores>...", "<scores-out>"),
     example="sd-apply-fusion exp/fusion/fusion.json exp/cf_sd6/scores/eval.txt exp/cm_sd6/scores/eval.txt exp/fusion/scores/eval.txt",
-    options=(scores.JoinOptions,),
+    options=(scores.FusionJoinOptions,),
 )
 
 
@@ -25,7 +25,10 @@ def body(context: cli.Context) -> int:
     fusion, systems = scores.read_fusion(fusion_path)
     if len(paths) != len(systems):
         raise cli.UsageError(f"{fusion_path}: score files: got {len(paths)}, need {len(systems)}, in this order: {' '.join(systems)}")
-    joined = scores.join_scores(paths, missing=context[scores.JoinOptions].missing)
+    missing = context[scores.FusionJoinOptions].missing
+    if missing == "zero" and fusion.neutral is None:
+        raise ValueError(f"{fusion_path}: fusion: got one trained on complete scores, need --missing=zero in training, too. Train it again")
+    joined = scores.join_scores(paths, missing=missing)
     llrs = apply_fusion(fusion, joined.scores)
     scores.write_scores(scores_out, dict(zip(joined.utts, llrs)))
     for weight, path, system in zip(fusion.weights, paths, systems):

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 
 from sdtools import cli, scores
-from sdtools.intervals import LEVEL, eer_interval
+from sdtools.intervals import LEVEL, by_class, eer_interval
 from sdtools.metrics import Condition, MetricOptions, Metrics, breakdown, evaluate
 from sdtools.streams import open_output
 
@@ -58,7 +58,7 @@ def body(context: cli.Context) -> int:
     trials, is_genuine = scores.read_trials(utt2label, paths, context[scores.JoinOptions].missing)
     spoof_utts = [utt for utt, genuine in zip(trials.utts, is_genuine) if not genuine]
     columns = {column: scores.read_conditions(utt2label, column, spoof_utts) for column in own.by}
-    groups = scores.read_speakers(utt2label, trials.utts, is_genuine) if own.bootstrap else None
+    groups = by_class(scores.read_speakers(utt2label, trials.utts), is_genuine) if own.bootstrap else None
     results, breakdowns, intervals = [], [], []
     for path, llrs in zip(paths, trials.scores.T):
         genuine, spoof = llrs[is_genuine], llrs[~is_genuine]

@@ -2,8 +2,29 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
+
+import numpy as np
+
 from sdtools import cli, scores
-from sdtools.fusion import FusionOptions, train_fusion
+from sdtools.fusion import FusionOptions, assign_folds, cross_validate, train_fusion
+
+
+@dataclass(frozen=True)
+class TrainOptions:
+    """Files of the command itself."""
+
+    trial_weights: str | None = field(default=None, metadata={"help": "'utterance weight' lines: what each trial counts within its class"})
+    held_out: str | None = field(
+        default=None,
+        metadata={"help": "without a dev set: write here LLRs by cross-validation, no speaker in training and test; the fusion is of all"},
+    )
+    num_folds: int = field(default=5, metadata={"help": "of the cross-validation"})
+
+    def __post_init__(self):
+        if self.num_folds < 2:
+            raise ValueError(f"--num-folds: got {self.num_folds}, need 2 or more")
+
 
 COMMAND = cli.Command(
     name="sd-train-fusion",
@@ -11,7 +32,7 @@ COMMAND = cli.Command(
     "The output of the fusion is a natural-log likelihood ratio.",
     positionals=("<utt2label>", "<scores>...", "<fusion-out>"),
     example="sd-train-fusion data/dev/utt2label exp/cf_sd6/scores/dev.txt exp/cm_sd6/scores/dev.txt exp/fusion/fusion.json",
-    options=(FusionOptions, scores.JoinOptions),
+    options=(FusionOptions, scores.FusionJoinOptions, TrainOptions),
 )
 
 
@@ -23,8 +44,21 @@ def main(argv=None) -> int:
 def body(context: cli.Context) -> int:
     """Read, train, write."""
     utt2label, *paths, fusion_out = context.positionals
-    trials, is_genuine = scores.read_trials(utt2label, paths, context[scores.JoinOptions].missing)
-    fusion = train_fusion(trials.scores, is_genuine, context[FusionOptions])
+    options, own = context[FusionOptions], context[TrainOptions]
+    trials, is_genuine = scores.read_trials(utt2label, paths, context[scores.FusionJoinOptions].missing)
+    trial_weights = scores.read_trial_weights(own.trial_weights, trials.utts) if own.trial_weights else None
+    fusion = train_fusion(trials.scores, is_genuine, options, trial_weights)
+    if own.held_out:
+        speakers = scores.read_speakers(utt2label, trials.utts)
+        if speakers is None:
+            context.log.warning(
+                f"got no utt2spk beside {utt2label}: folds are by trial, and the held-out LLRs flatter where speakers return"
+            )
+            speakers = np.arange(len(trials.utts))
+        folds = assign_folds(is_genuine, speakers, own.num_folds)
+        scores.write_scores(own.held_out, dict(zip(trials.utts, cross_validate(trials.scores, is_genuine, folds, options, trial_weights))))
+        sizes = " ".join(map(str, np.bincount(folds)))
+        context.log.info(f"{own.held_out}: LLRs by {own.num_folds}-fold cross-validation ({sizes} trials), not by {fusion_out}")
     scores.write_fusion(fusion_out, fusion, paths)
     terms = " ".join(f"{weight:+.4g} * {path}" for weight, path in zip(fusion.weights, paths))
     context.log.info(f"llr = {terms} {fusion.offset:+.4g}; objective {fusion.objective:.4f}, where 1 is as good as no scores")
