@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Print Tables 1 and 2 in the paper's form from the figures of sd-eval-scores, and write them with the command that made them.
 
-Rows and columns are those of the systems that were evaluated; where --by was given, tables of the EER by condition follow.
+Rows and columns are those of the systems that were evaluated; with --paper, tables of the EER by condition follow.
 
 Example: local/paper_tables.py --command ./run.sh exp/results.json exp/RESULTS.md
 """
@@ -104,7 +104,7 @@ def report(figures, with_paper):
         parts += [f"Table 1: EER (%, {how}) on eval, {trials}, by number of spatial differentiations (SD)", markdown(rows)]
     if len(rows := table_2(systems, top, methods, paper)) > 1:
         parts += [f"Table 2: EER (%, {how}) before and after fusion", markdown(rows)]
-        for column in some["by"]:
+        for column in some["by"] if with_paper else ():
             title = f"EER (%, {methods[0]}) by {CONDITIONS[column]}: its replayed trials against all genuine ones"
             parts += [title, markdown(table_by(systems, top, column, methods[0]))]
     if with_paper and (some["num_genuine"], some["num_spoof"]) != PAPER_TRIALS:
@@ -120,7 +120,7 @@ def report(figures, with_paper):
 def main():
     """Read, print, write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--paper", action="store_true", help="show the paper's figures beside ours: only where the corpus is the paper's")
+    parser.add_argument("--paper", action="store_true", help="show the paper's figures beside ours, and EERs by condition: only where the corpus is the paper's")
     parser.add_argument("--command", default="./run.sh", help="what the first line of the file says made it (default %(default)s)")
     parser.add_argument("results", help="from sd-eval-scores --json")
     parser.add_argument("out", help="Markdown file")

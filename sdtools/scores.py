@@ -281,6 +281,8 @@ def read_fusion(path: str) -> tuple[Fusion, list[str]]:
         record = json.loads(data)
     except ValueError as error:
         raise ValueError(f"{path}: fusion: got no JSON ({error}), need the output of sd-train-fusion. Train it again") from None
+    if isinstance(record, dict):
+        record.setdefault("neutral", None)  # of a file from before there was one
     names = ["systems", *(f.name for f in fields(Fusion))]
     if not isinstance(record, dict) or set(record) != set(names):
         got = " ".join(record) if isinstance(record, dict) else type(record).__name__

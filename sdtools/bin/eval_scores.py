@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import json
-import math
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 
-from sdtools import cli, scores
+from sdtools import cli, scores, summary
 from sdtools.intervals import LEVEL, by_class, eer_interval
-from sdtools.metrics import Condition, MetricOptions, Metrics, breakdown, evaluate
+from sdtools.metrics import MetricOptions, breakdown, evaluate
 from sdtools.streams import open_output
+from sdtools.summary import record
 
 
 @dataclass(frozen=True)
@@ -59,31 +59,28 @@ def body(context: cli.Context) -> int:
     spoof_utts = [utt for utt, genuine in zip(trials.utts, is_genuine) if not genuine]
     columns = {column: scores.read_conditions(utt2label, column, spoof_utts) for column in own.by}
     groups = by_class(scores.read_speakers(utt2label, trials.utts), is_genuine) if own.bootstrap else None
-    results, breakdowns, intervals = [], [], []
+    systems = []
     for path, llrs in zip(paths, trials.scores.T):
         genuine, spoof = llrs[is_genuine], llrs[~is_genuine]
         with _warnings_of(path, context.log):
-            results.append(evaluate(genuine, spoof, options))
-        intervals.append(eer_interval((genuine, spoof), groups, options.eer[0], own.bootstrap) if own.bootstrap else None)
-        by = {}
+            system = {"system": path, **record(evaluate(genuine, spoof, options)), "eer_interval": None, "by": {}}
+        if own.bootstrap:
+            system["eer_interval"] = eer_interval((genuine, spoof), groups, options.eer[0], own.bootstrap)
         for column, conditions in columns.items():
             with _warnings_of(f"{path}: {column}", context.log):
-                by[column] = breakdown(genuine, spoof, conditions, options.eer)
-        breakdowns.append(by)
+                by = breakdown(genuine, spoof, conditions, options.eer)
+            system["by"][column] = {condition: record(result) for condition, result in by.items()}
+        systems.append(system)
+    how = {"eer": options.eer[0], "level": LEVEL, "by": "speaker" if groups else "trial", "replicates": own.bootstrap}
+    figures = {"utt2label": utt2label, "num_dropped": trials.num_dropped, "options": asdict(options)}
+    figures |= {"eer_interval": how if own.bootstrap else None, "systems": systems}
     if own.json:
-        systems = []
-        for path, metrics, interval, by in zip(paths, results, intervals, breakdowns):
-            records = {column: {name: record(result) for name, result in conditions.items()} for column, conditions in by.items()}
-            systems.append({"system": path, **record(metrics), "eer_interval": interval, "by": records})
-        how = {"eer": options.eer[0], "level": LEVEL, "by": "speaker" if groups else "trial", "replicates": own.bootstrap}
-        figures = {"utt2label": utt2label, "num_dropped": trials.num_dropped, "options": asdict(options)}
-        figures |= {"eer_interval": how if own.bootstrap else None, "systems": systems}
         with open_output(own.json) as file:
             file.write((json.dumps(figures, indent=2, allow_nan=False) + "\n").encode())
-    print(table(paths, results, intervals))
+    print(cli.aligned(summary.system_rows(figures, paths)))
     for column in columns:
-        print(f"\n{condition_table(column, paths, [by[column] for by in breakdowns])}")
-    context.log.info(verdict(paths, results, intervals))
+        print(f"\n{cli.aligned(summary.condition_rows(figures, column, scores.short_names(paths)))}")
+    context.log.info(summary.verdict(figures, paths))
     return 0
 
 
@@ -95,52 +92,6 @@ def _warnings_of(who: str, log: cli.Log) -> Iterator[None]:
         yield
     for message in dict.fromkeys(str(warning.message) for warning in caught):
         log.warning(f"{who}: {message}")
-
-
-def table(paths: Sequence[str], results: Sequence[Metrics], intervals: Sequence[tuple[float, float] | None]) -> str:
-    """The metrics in aligned columns, one system a line, with the interval behind the EER that it is of."""
-    first, *others = [f"EER % ({eer.method})" for eer in results[0].eer]
-    interval_title = [] if intervals[0] is None else [f"{100 * LEVEL:g} % interval"]
-    rows = [["system", "genuine", "spoof", first, *interval_title, *others, "Cllr", "minCllr", "minDCF", "actDCF"]]
-    for path, m, interval in zip(paths, results, intervals):
-        first, *others = [f"{100 * eer.value:.2f}" for eer in m.eer]
-        bounds = [] if interval is None else [_range(interval)]
-        figures = [f"{value:.4f}" for value in (m.cllr, m.min_cllr, m.min_dcf, m.act_dcf)]
-        rows.append([path, str(m.num_genuine), str(m.num_spoof), first, *bounds, *others, *figures])
-    return cli.aligned(rows)
-
-
-def _range(interval: tuple[float, float]) -> str:
-    """Bounds in percent."""
-    return "-".join(f"{100 * bound:.2f}" for bound in interval)
-
-
-def condition_table(column: str, paths: Sequence[str], systems: Sequence[dict[str, Condition]]) -> str:
-    """EER in percent, by the first method, in aligned columns: one condition a line, one system a column."""
-    rows = [[column, "spoof", *scores.short_names(paths)]]
-    for name, first in systems[0].items():
-        rows.append([name, str(first.num_spoof), *(f"{100 * by[name].eer[0].value:.2f}" for by in systems)])
-    return cli.aligned(rows)
-
-
-def record(result: Metrics | Condition) -> dict:
-    """The figures as JSON holds them, EERs by method; an infinite one as the word inf."""
-    eers = {eer.method: {"value": eer.value, "threshold": _word(eer.threshold)} for eer in result.eer}
-    return {name: eers if name == "eer" else _word(value) for name, value in asdict(result).items()}
-
-
-def _word(value: float) -> float | str:
-    """An infinite number as a word, which JSON can hold."""
-    return str(value) if value in (math.inf, -math.inf) else value
-
-
-def verdict(paths: Sequence[str], results: Sequence[Metrics], intervals: Sequence[tuple[float, float] | None]) -> str:
-    """What the table says, in a sentence: the best system, its interval, and whether its LLRs can be taken at their word."""
-    path, best, interval = min(zip(paths, results, intervals), key=lambda row: row[1].eer[0].value)
-    bounds = "" if interval is None else f" ({_range(interval)})"
-    calibration = f"of its Cllr {best.cllr:.4f}, {best.cllr - best.min_cllr:.4f} is for want of calibration"
-    advice = "; its LLRs mislead (Cllr above 1): calibrate them with sd-train-fusion" if best.cllr > 1 else ""
-    return f"best EER: {path}, {100 * best.eer[0].value:.2f} %{bounds}; {calibration}{advice}"
 
 
 if __name__ == "__main__":

@@ -53,8 +53,8 @@ if run 5; then
 fi
 
 if run 6; then
-  log "Stage 6: evaluate: dev to exp/dev.txt, eval to exp/eval.txt, exp/results.json and the tables of exp/RESULTS.md"
-  rm -f exp/dev.txt exp/eval.txt exp/results.json exp/RESULTS.md
+  log "Stage 6: evaluate: dev to exp/dev.txt, eval to exp/eval.txt, exp/results.json, exp/RESULTS.md and exp/report/"
+  rm -rf exp/dev.txt exp/eval.txt exp/results.json exp/RESULTS.md exp/report
   evaluate="sd-eval-scores --print-args=false --eer=interp,rocch"
   $evaluate data/dev/utt2label $(score_files dev.txt $gmms) >exp/evaluation.tmp # of fusions these would be scores of their training data
   mv exp/evaluation.tmp exp/dev.txt
@@ -64,4 +64,6 @@ if run 6; then
   mv exp/evaluation.tmp exp/eval.txt
   trained=$(sed -n 's/^--num-components=/--num-components /p' "exp/${gmms%%$'\n'*}/genuine.gmm.conf")
   local/paper_tables.py --paper --command "./run.sh --corpus DIR --systems $systems --orders $orders $trained" exp/results.json exp/RESULTS.md
+  sd-report --print-args=false exp exp/report
+  log "With plots: exp/report/index.html"
 fi

@@ -1,0 +1,68 @@
+"""sd-report: an experiment's folder -> one page with its tables, plots and settings."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+from sdtools import cli, scores
+from sdtools.metrics import sort_scores
+from sdtools.streams import open_output
+
+COMMAND = cli.Command(
+    name="sd-report",
+    summary="Writes <out-dir>/index.html: tables, error trade-off, scores, calibration, conditions and settings of the systems in\n"
+    "<exp-dir>/results.json, which sd-eval-scores --json wrote there. The page needs no network. Run it where sd-eval-scores ran.",
+    positionals=("<exp-dir>", "<out-dir>"),
+    example="sd-report exp exp/report",
+)
+
+
+def main(argv=None) -> int:
+    """Run the command; returns its exit status."""
+    return COMMAND.run(body, argv)
+
+
+def body(context: cli.Context) -> int:
+    """Read, draw, write."""
+    exp, out = map(Path, context.positionals)
+    path = exp / "results.json"
+    try:
+        figures = json.loads(path.read_bytes())
+        paths = [system["system"] for system in figures["systems"]]
+        utt2label, _, _ = (figures[name] for name in ("utt2label", "options", "eer_interval"))
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"{path}: figures: got {error!r}, need those of sd-eval-scores --json. Evaluate again") from None
+    trials, is_genuine = scores.read_trials(utt2label, paths, "drop")
+    if (num_dropped := trials.num_dropped) != figures["num_dropped"]:
+        raise ValueError(
+            f"{path}: trials: got {num_dropped} without a score, need {figures['num_dropped']} as in the figures. Evaluate again"
+        )
+    results = exp / "RESULTS.md"
+    settings = {str(path): path.read_text() for path in _settings(exp, paths)}
+    from sdtools import report  # here, so that --help does not wait for matplotlib
+
+    columns = [sort_scores(llrs[is_genuine], llrs[~is_genuine]) for llrs in trials.scores.T]
+    page = report.page(figures, names(paths), columns, results.read_text() if results.is_file() else None, settings)
+    out.mkdir(parents=True, exist_ok=True)
+    with open_output(str(out / "index.html")) as file:
+        file.write(page.encode())
+    context.log.info(f"wrote {out / 'index.html'}")
+    return 0
+
+
+def names(paths: list[str]) -> list[str]:
+    """The folders of the systems, or whatever tells the paths apart."""
+    folders = [os.path.basename(os.path.dirname(os.path.dirname(path))) for path in paths]
+    return folders if all(folders) and len(set(folders)) == len(folders) else scores.short_names(paths)
+
+
+def _settings(exp: Path, paths: list[str]) -> list[Path]:
+    """Files of settings beside the results and in the folders of the systems."""
+    folders = [exp, *dict.fromkeys(Path(path).parent.parent for path in paths)]
+    return [path for folder in folders for path in sorted([*folder.glob("*.conf"), *folder.glob("fusion.json")])]
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,98 @@
+"""What the figures of an evaluation say, in tables and in words; the figures are those of `sd-eval-scores --json`."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+
+from sdtools import scores
+from sdtools.metrics import Condition, Metrics
+
+
+def record(result: Metrics | Condition) -> dict:
+    """The figures as JSON holds them, EERs by method; an infinite one as the word inf."""
+    eers = {eer.method: {"value": eer.value, "threshold": _word(eer.threshold)} for eer in result.eer}
+    return {name: eers if name == "eer" else _word(value) for name, value in asdict(result).items()}
+
+
+def _word(value: float) -> float | str:
+    """An infinite number as a word, which JSON can hold."""
+    return str(value) if value in (math.inf, -math.inf) else value
+
+
+def percent(fraction: float) -> str:
+    """Two decimals, as in the paper."""
+    return f"{100 * fraction:.2f}"
+
+
+def interval_text(bounds: Sequence[float]) -> str:
+    """Bounds in percent."""
+    return "-".join(map(percent, bounds))
+
+
+def first_eer(result: Mapping) -> float:
+    """EER of a system or condition by the first method that was asked for."""
+    return next(iter(result["eer"].values()))["value"]
+
+
+def system_rows(figures: Mapping, names: Sequence[str]) -> list[list[str]]:
+    """Head and a row for each system: trials, EERs, the interval behind the one that it is of, costs."""
+    first, *others = [f"EER % ({method})" for method in figures["options"]["eer"]]
+    how = figures["eer_interval"]
+    rows = [["system", "genuine", "spoof", first, *([f"{100 * how['level']:g} % interval"] if how else []), *others]]
+    rows[0] += ["Cllr", "minCllr", "minDCF", "actDCF"]
+    for name, system in zip(names, figures["systems"]):
+        first, *others = [percent(eer["value"]) for eer in system["eer"].values()]
+        interval = [interval_text(system["eer_interval"])] if how else []
+        costs = [f"{float(system[cost]):.4f}" for cost in ("cllr", "min_cllr", "min_dcf", "act_dcf")]
+        rows.append([name, str(system["num_genuine"]), str(system["num_spoof"]), first, *interval, *others, *costs])
+    return rows
+
+
+def condition_rows(figures: Mapping, column: str, names: Sequence[str]) -> list[list[str]]:
+    """Head and a row for each condition: its spoof trials, and the first EER of each system in percent."""
+    rows = [[column, "spoof", *names]]
+    for condition, some in figures["systems"][0]["by"][column].items():
+        values = [percent(first_eer(system["by"][column][condition])) for system in figures["systems"]]
+        rows.append([condition, str(some["num_spoof"]), *values])
+    return rows
+
+
+def verdict(figures: Mapping, names: Sequence[str]) -> str:
+    """The best system, its interval, whether its LLRs can be taken at their word, and whether fusions help, in a sentence."""
+    name, best = min(zip(names, figures["systems"]), key=lambda pair: first_eer(pair[1]))
+    bounds = f" ({interval_text(best['eer_interval'])})" if figures["eer_interval"] else ""
+    cllr = float(best["cllr"])
+    calibration = f"of its Cllr {cllr:.4f}, {cllr - best['min_cllr']:.4f} is for want of calibration"
+    advice = "; its LLRs mislead (Cllr above 1): calibrate them with sd-train-fusion" if cllr > 1 else ""
+    fusions = "".join(f"; {sentence}" for sentence in _fusion_sentences(figures))
+    return f"best EER: {name}, {percent(first_eer(best))} %{bounds}; {calibration}{advice}{fusions}"
+
+
+def _fusion_sentences(figures: Mapping) -> list[str]:
+    """Each fusion beside the best of its members: a system is a folder with scores/<set>.txt, a fusion also has fusion.json."""
+    folders = {os.path.dirname(os.path.dirname(system["system"])): system for system in figures["systems"]}
+    sentences = []
+    for folder, fused in folders.items():
+        path = os.path.join(folder, "fusion.json")
+        if not os.path.isfile(path):
+            continue
+        _, trained_on = scores.read_fusion(path)
+        members = [folders.get(os.path.dirname(os.path.dirname(name))) for name in trained_on]
+        if None in members:
+            continue
+        best = min(members, key=first_eer)
+        gain = first_eer(best) - first_eer(fused)
+        bounds = fused["eer_interval"]
+        within = ", less than its interval tells apart" if gain and bounds and bounds[0] <= first_eer(best) <= bounds[1] else ""
+        change = f"gains {percent(gain)}" if gain > 0 else f"loses {percent(-gain)}" if gain < 0 else "changes nothing"
+        name = os.path.basename(folder)
+        sentences.append(f"fusion in {name}: {percent(first_eer(fused))} %, {change} on its best member, {_name(best)}{within}")
+    return sentences
+
+
+def _name(system: Mapping) -> str:
+    """The folder of a system."""
+    return os.path.basename(os.path.dirname(os.path.dirname(system["system"])))
