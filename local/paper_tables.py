@@ -120,7 +120,11 @@ def report(figures, with_paper):
 def main():
     """Read, print, write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--paper", action="store_true", help="show the paper's figures beside ours, and EERs by condition: only where the corpus is the paper's")
+    parser.add_argument(
+        "--paper",
+        action="store_true",
+        help="show the paper's figures beside ours, and EERs by condition: only where the corpus is the paper's",
+    )
     parser.add_argument("--command", default="./run.sh", help="what the first line of the file says made it (default %(default)s)")
     parser.add_argument("results", help="from sd-eval-scores --json")
     parser.add_argument("out", help="Markdown file")

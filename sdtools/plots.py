@@ -200,6 +200,8 @@ def page_svg(figure: Figure, name: str, title: str, description: str) -> str:
     text = text.replace(INK, "currentColor").replace(GRID, "var(--grid)")
     names = f'<title id="{name}-title">{escape(title)}</title><desc id="{name}-desc">{escape(description)}</desc>'
     head, body = text.split(">", 1)
+    used = set(re.findall(r"#([^\")]+)", body))
+    body = re.sub(r' id="([^"]*)"', lambda found: found[0] if found[1] in used else "", body)  # figures share the others
     head = re.sub(r' (width|height|xmlns(:xlink)?|version)="[^"]*"', "", head)
     width = round(110 * figure.get_size_inches()[0])
     return f'{head} style="max-width:{width}px" role="img" aria-labelledby="{name}-title {name}-desc">{names}{body}'

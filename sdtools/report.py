@@ -123,6 +123,7 @@ def page(figures: Mapping, names: Sequence[str], scores: Sequence[Scores], resul
         parts.append(_conditions(figures, column, names))
     with matplotlib.rc_context(plots.PAGE_STYLE):
         filter_figure = plots.response_figure(design(FilterBankOptions(), 16000), [55], [0, 3, 6], plots.INK)
+    filter_figure.set_size_inches(4.8, 3.6)
     parts.append(
         "<h2>A filter, differentiated</h2>"
         + _figure(

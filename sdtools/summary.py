@@ -73,14 +73,14 @@ def verdict(figures: Mapping, names: Sequence[str]) -> str:
 
 def _fusion_sentences(figures: Mapping) -> list[str]:
     """Each fusion beside the best of its members: a system is a folder with scores/<set>.txt, a fusion also has fusion.json."""
-    folders = {os.path.dirname(os.path.dirname(system["system"])): system for system in figures["systems"]}
+    folders = {_folder(system["system"]): system for system in figures["systems"] if _folder(system["system"])}
     sentences = []
     for folder, fused in folders.items():
         path = os.path.join(folder, "fusion.json")
         if not os.path.isfile(path):
             continue
         _, trained_on = scores.read_fusion(path)
-        members = [folders.get(os.path.dirname(os.path.dirname(name))) for name in trained_on]
+        members = [folders.get(_folder(name)) for name in trained_on]
         if None in members:
             continue
         best = min(members, key=first_eer)
@@ -88,11 +88,12 @@ def _fusion_sentences(figures: Mapping) -> list[str]:
         bounds = fused["eer_interval"]
         within = ", less than its interval tells apart" if gain and bounds and bounds[0] <= first_eer(best) <= bounds[1] else ""
         change = f"gains {percent(gain)}" if gain > 0 else f"loses {percent(-gain)}" if gain < 0 else "changes nothing"
-        name = os.path.basename(folder)
-        sentences.append(f"fusion in {name}: {percent(first_eer(fused))} %, {change} on its best member, {_name(best)}{within}")
+        name, member = os.path.basename(folder), os.path.basename(_folder(best["system"]))
+        sentences.append(f"fusion in {name}: {percent(first_eer(fused))} %, {change} on its best member, {member}{within}")
     return sentences
 
 
-def _name(system: Mapping) -> str:
-    """The folder of a system."""
-    return os.path.basename(os.path.dirname(os.path.dirname(system["system"])))
+def _folder(path: str) -> str:
+    """That of the system whose scores/<set>.txt a path is; nothing if it is none."""
+    folder, name = os.path.split(os.path.dirname(path))
+    return folder if name == "scores" else ""

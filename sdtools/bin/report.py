@@ -35,10 +35,9 @@ def body(context: cli.Context) -> int:
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(f"{path}: figures: got {error!r}, need those of sd-eval-scores --json. Evaluate again") from None
     trials, is_genuine = scores.read_trials(utt2label, paths, "drop")
-    if (num_dropped := trials.num_dropped) != figures["num_dropped"]:
-        raise ValueError(
-            f"{path}: trials: got {num_dropped} without a score, need {figures['num_dropped']} as in the figures. Evaluate again"
-        )
+    if trials.num_dropped != figures["num_dropped"]:
+        got, need = trials.num_dropped, figures["num_dropped"]
+        raise ValueError(f"{path}: trials: got {got} without a score, need {need} as when it was written. Evaluate again")
     results = exp / "RESULTS.md"
     settings = {str(path): path.read_text() for path in _settings(exp, paths)}
     from sdtools import report  # here, so that --help does not wait for matplotlib
