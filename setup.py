@@ -34,6 +34,7 @@ setup(
             "kaldi-native-io>=1.22",
             "kaldiio>=2.18",
             "scikit-learn>=1.4",
+            "selenium>=4.15",
             "ruff>=0.6",
         ],
     },

@@ -89,7 +89,8 @@ def page(figures: Mapping, names: Sequence[str], scores: Sequence[Scores], resul
     if results:
         parts.append(f"<h2>The tables of the recipe</h2>{_markdown(results)}")
     parts += ["<h2>All systems</h2>", _table(summary.system_rows(figures, names), "sortable")]
-    chosen = order[:NUM_CURVES]
+    fusions = [i for i in order if summary.is_fusion(figures["systems"][i])]
+    chosen = sorted([*fusions, *(i for i in order if i not in fusions)][:NUM_CURVES], key=order.index)
     parts.append("<h2>Errors against each other</h2><div class=plots>")
     curves = {names[i]: scores[i] for i in chosen}
     parts.append(
@@ -98,7 +99,7 @@ def page(figures: Mapping, names: Sequence[str], scores: Sequence[Scores], resul
             "det",
             "Detection error trade-off",
             "Misses over false alarms as the threshold moves, on normal deviates, of " + ", ".join(curves),
-            ("The best systems" if len(names) > len(chosen) else "All systems")
+            ("The best systems and the fusions" if len(names) > len(chosen) else "All systems")
             + f". Dot: EER. Cross: least detection cost at P(spoof) {options.p_spoof:g}, costs {options.c_miss:g} and {options.c_fa:g}."
             " Thin: convex hull.",
         )
@@ -117,13 +118,14 @@ def page(figures: Mapping, names: Sequence[str], scores: Sequence[Scores], resul
             )
         )
     parts.append("</div>")
-    for i in dict.fromkeys([best, *(j for j in order if names[j] == "fusion")]):
+    for i in dict.fromkeys([best, *fusions]):
         parts.append(_plots_of(figures["systems"][i], names[i], scores[i], options))
     for column in figures["systems"][0]["by"]:
         parts.append(_conditions(figures, column, names))
     with matplotlib.rc_context(plots.PAGE_STYLE):
         filter_figure = plots.response_figure(design(FilterBankOptions(), 16000), [55], [0, 3, 6], plots.INK)
     filter_figure.set_size_inches(4.8, 3.6)
+    filter_figure.axes[0].set_title("")
     parts.append(
         "<h2>A filter, differentiated</h2>"
         + _figure(
@@ -136,7 +138,9 @@ def page(figures: Mapping, names: Sequence[str], scores: Sequence[Scores], resul
     )
     versions = f"sdtools {__version__}, Python {platform.python_version()}, numpy {np.__version__}, scipy {scipy.__version__}"
     parts.append(f"<h2>What made it</h2><p>{escape(versions)}, matplotlib {matplotlib.__version__}.</p>")
-    parts += [f"<details><summary>{escape(name)}</summary><pre>{escape(text)}</pre></details>" for name, text in settings.items()]
+    for text in dict.fromkeys(settings.values()):
+        files = [name for name, other in settings.items() if other == text]
+        parts.append(f"<details><summary>{escape(', '.join(files))}</summary><pre>{escape(text)}</pre></details>")
     return (
         '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1"><link rel="icon" href="data:,">'

@@ -71,16 +71,21 @@ def verdict(figures: Mapping, names: Sequence[str]) -> str:
     return f"best EER: {name}, {percent(first_eer(best))} %{bounds}; {calibration}{advice}{fusions}"
 
 
+def is_fusion(system: Mapping) -> bool:
+    """Whether a system's folder, the one above scores/<set>.txt, holds a fusion."""
+    folder = _folder(system["system"])
+    return folder != "" and os.path.isfile(os.path.join(folder, "fusion.json"))
+
+
 def _fusion_sentences(figures: Mapping) -> list[str]:
-    """Each fusion beside the best of its members: a system is a folder with scores/<set>.txt, a fusion also has fusion.json."""
-    folders = {_folder(system["system"]): system for system in figures["systems"] if _folder(system["system"])}
+    """Each fusion beside the best of its members, if all of them are there."""
+    folders = {_folder(system["system"]): system for system in figures["systems"]}
     sentences = []
     for folder, fused in folders.items():
-        path = os.path.join(folder, "fusion.json")
-        if not os.path.isfile(path):
+        if not is_fusion(fused):
             continue
-        _, trained_on = scores.read_fusion(path)
-        members = [folders.get(_folder(name)) for name in trained_on]
+        _, trained_on = scores.read_fusion(os.path.join(folder, "fusion.json"))
+        members = [folders.get(_folder(path)) for path in trained_on]
         if None in members:
             continue
         best = min(members, key=first_eer)
@@ -89,7 +94,7 @@ def _fusion_sentences(figures: Mapping) -> list[str]:
         within = ", less than its interval tells apart" if gain and bounds and bounds[0] <= first_eer(best) <= bounds[1] else ""
         change = f"gains {percent(gain)}" if gain > 0 else f"loses {percent(-gain)}" if gain < 0 else "changes nothing"
         name, member = os.path.basename(folder), os.path.basename(_folder(best["system"]))
-        sentences.append(f"fusion in {name}: {percent(first_eer(fused))} %, {change} on its best member, {member}{within}")
+        sentences.append(f"{name} (a fusion): {percent(first_eer(fused))} %, {change} on its best member, {member}{within}")
     return sentences
 
 

@@ -78,10 +78,12 @@ def recipe(tmp_path_factory):
         (folder / "exp" / "3.gmm").write_bytes(Path("exp/cm_sd6/genuine.gmm").read_bytes())
         for part, name in enumerate(("train", "dev"), 1):
             assert acc_gmm.main(["--print-args=false", "exp/3.gmm", f"scp:data/{name}/cm.scp", f"exp/3.{part}.acc"]) == 0
-        from sdtools.bin import train_fusion
+        from sdtools.bin import eval_scores, train_fusion
 
         scores = [f"exp/{system}_sd6/scores/dev.txt" for system in ("cf", "cm")]
         assert train_fusion.main(["--auto-ridge", "data/dev/utt2label", *scores, "exp/fusion/fusion.json"]) == 0
+        scores = [f"exp/{system}_sd6/scores/eval.txt" for system in ("cf", "cm")]
+        assert eval_scores.main(["--bootstrap=0", "--json=exp/results.json", "data/eval/utt2label", *scores]) == 0
         yield folder
     finally:
         os.chdir(old)

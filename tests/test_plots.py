@@ -5,12 +5,15 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from statistics import NormalDist
 
 import numpy as np
 import pytest
+from test_metrics import synthetic_set
 
 from sdtools import plots
 from sdtools.filterbank import FilterBankOptions, band_shapes, design
+from sdtools.metrics import MetricOptions, act_dcf, convex_hull, eer, min_dcf, sort_scores
 
 ROOT = Path(__file__).parent.parent
 
@@ -64,3 +67,86 @@ def made_figures(tmp_path_factory):
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     subprocess.run([ROOT / "docs" / "make_figures.sh", folder], env={**os.environ, "PATH": path}, check=True, capture_output=True)
     return folder
+
+
+# ---- the page of an experiment
+
+
+@pytest.fixture(scope="module")
+def scores():
+    columns, is_genuine = synthetic_set()
+    return sort_scores(columns[is_genuine, 0], columns[~is_genuine, 0])
+
+
+def normal_quantile(p):
+    return np.array([NormalDist().inv_cdf(x) for x in np.clip(p, 1e-5, 1 - 1e-5)])
+
+
+def test_det_curve_goes_through_the_error_rates(scores):
+    """Every corner is a pair of error rates of some threshold; dot and cross are EER and least cost."""
+    options = MetricOptions()
+    (axes,) = plots.det_figure({"one": scores}, options).axes
+    assert axes.get_legend().get_texts()[0].get_text() == "one"
+    curve, hull, dot, cross = axes.lines[1:]
+    x, y = curve.get_data()
+    thresholds = [*np.unique(np.concatenate(scores)), np.inf]
+    p_miss = np.array([(scores.genuine < t).mean() for t in thresholds])
+    p_false_alarm = np.array([(scores.spoof >= t).mean() for t in thresholds])
+    corners = set(zip(normal_quantile(p_false_alarm), normal_quantile(p_miss)))
+    assert set(zip(x, y)) <= corners and len(x) > 0.7 * len(corners)
+    assert NormalDist().cdf(dot.get_xdata()[0]) == pytest.approx(eer(scores).value, abs=1e-9)
+    p = options.effective_prior
+    cost = p * NormalDist().cdf(cross.get_ydata()[0]) + (1 - p) * NormalDist().cdf(cross.get_xdata()[0])
+    assert cost / min(p, 1 - p) == pytest.approx(min_dcf(convex_hull(scores), options), abs=1e-4)
+    assert len(hull.get_xdata()) == len(convex_hull(scores).thresholds)
+
+
+def test_histogram_counts_all_trials(scores):
+    (axes,) = plots.histogram_figure(scores, eer(scores).threshold, MetricOptions()).axes
+    for bars in axes.containers:
+        assert sum(bar.get_height() for bar in bars) == pytest.approx(100)
+    labels = [text.get_text() for text in axes.get_legend().get_texts()]
+    assert {"genuine (200)", "replayed (300)", "Bayes' threshold, -0.64"} <= set(labels)
+
+
+def test_tippett_curves_are_shares_above(scores):
+    (axes,) = plots.tippett_figure(scores).axes
+    for curve, values in zip(axes.lines, scores):
+        x, y = curve.get_data()
+        np.testing.assert_allclose(y, [100 * (values > v).mean() for v in x], atol=1e-9)
+
+
+def test_bayes_error_at_even_odds_and_its_least(scores):
+    (axes,) = plots.bayes_error_figure(scores).axes
+    even = MetricOptions(p_spoof=0.5, c_miss=1, c_fa=1)
+    actual, least = (line.get_ydata() for line in axes.lines[:2])
+    middle = len(actual) // 2
+    assert (actual[middle], least[middle]) == pytest.approx((act_dcf(scores, even), min_dcf(convex_hull(scores), even)))
+    assert (actual >= least - 1e-12).all() and (least <= 1).all()
+
+
+def test_errors_by_order_have_their_bars():
+    rows = {"cf": [(0, 0.2, 0.1, 0.4), (2, 0.1, 0.05, 0.2)], "cm": [(0, 0.3, 0.2, 0.35), (2, 0.1, 0.1, 0.1)]}
+    (axes,) = plots.order_figure(rows).axes
+    for container, points in zip(axes.containers, rows.values()):
+        curve, _, (bars,) = container
+        np.testing.assert_allclose(curve.get_ydata(), [100 * point[1] for point in points])
+        np.testing.assert_allclose([segment[:, 1] for segment in bars.get_segments()], [[100 * p[2], 100 * p[3]] for p in points])
+    assert list(axes.get_xticks()) == [0, 2] and axes.get_ylim()[0] == 0
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["cf", "cm"]
+
+
+def test_heat_map_shows_every_figure():
+    eers = np.array([[0.1, 0.25, 0.5], [0.02, 0, 0.3]])
+    axes, bar = plots.heat_figure(["E1", "E2"], ["a", "b", "c"], eers, "env").axes
+    assert [text.get_text() for text in axes.texts] == ["10", "25", "50", "2", "0", "30"]
+    np.testing.assert_array_equal(axes.images[0].get_array(), 100 * eers)
+    assert (axes.get_ylabel(), bar.get_ylabel()) == ("env", "EER (%)")
+
+
+def test_an_element_of_a_page_has_its_colours_and_words(scores):
+    svg = plots.page_svg(plots.tippett_figure(scores), "t", "A <title>", "What & why")
+    assert svg.startswith("<svg") and svg.rstrip().endswith("</svg>") and "<?xml" not in svg
+    assert "currentColor" in svg and "var(--grid)" in svg and plots.INK not in svg
+    assert '<title id="t-title">A &lt;title&gt;</title><desc id="t-desc">What &amp; why</desc>' in svg
+    assert svg == plots.page_svg(plots.tippett_figure(scores), "t", "A <title>", "What & why")

@@ -115,7 +115,7 @@ def test_lead_says_what_the_table_says(experiment):
     gain = 100 * (eers[member] - eers["fusion"])
     lead = re.search('<p class="lead">(.*?)</p>', text)[1]
     assert lead.startswith(f"Best EER: {best}, {100 * eers[best]:.2f} % (")
-    assert f"; fusion in fusion: {100 * eers['fusion']:.2f} %, {'gains' if gain > 0 else 'loses'} {abs(gain):.2f} on its best" in lead
+    assert f"; fusion (a fusion): {100 * eers['fusion']:.2f} %, {'gains' if gain > 0 else 'loses'} {abs(gain):.2f} on its best" in lead
     assert f"on its best member, {member}" in lead
     assert "<summary>exp/cqcc/genuine.gmm.conf</summary><pre>--num-components=512\n</pre>" in text
     assert "The end." in text and "by environment" not in text
