@@ -8,6 +8,8 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from sdtools.metrics import Scores, cllr, pav_calibration, sort_scores
+
 AUTO_RIDGE = 1e-3
 CHUNK = 1 << 14
 """Trials at once: what they need stays in the cache."""
@@ -52,7 +54,8 @@ class FusionOptions:
 class Fusion:
     """LLR = scores @ weights + offset, and how it was trained; objective 1 is as good as no scores.
 
-    `neutral` has, if it was trained with missing scores, the score of each system that stands for one.
+    `neutral` has, if it was trained with missing scores, the score of each system that stands for one. `knots` (2, K), if there are
+    any, map what the sum gives to the LLR: linear between them, constant outside.
     """
 
     weights: np.ndarray
@@ -63,6 +66,7 @@ class Fusion:
     num_genuine: int
     num_spoof: int
     neutral: np.ndarray | None = None
+    knots: np.ndarray | None = None
 
 
 class SeparableError(ValueError):
@@ -154,6 +158,25 @@ def train_fusion(
     weights = w[:-1] / scale
     _warn(weights, constant, rank, options.nonnegative)
     return Fusion(weights, float(w[-1] - weights @ mean), prior, options.ridge, float(value), num_genuine, num_spoof, neutral)
+
+
+def train_pav(scores: np.ndarray, is_genuine: np.ndarray) -> Fusion:
+    """Monotone calibration of the scores of one system, (num_trials, 1) and finite, by `metrics.pav_calibration`.
+
+    Raises
+    ------
+    ValueError
+        More than one system, a score that is not finite, a class without trials.
+    """
+    if scores.shape[1] != 1 or not np.isfinite(scores).all():
+        raise ValueError(
+            f"train_pav: scores: got {scores.shape[1]} systems, {int((~np.isfinite(scores)).sum())} scores missing or infinite, need one "
+            "system and finite scores. Fuse first, or leave those trials out"
+        )
+    of_class = sort_scores(scores[is_genuine, 0], scores[~is_genuine, 0])
+    knots = pav_calibration(of_class)
+    objective = cllr(Scores(*(np.interp(values, *knots) for values in of_class)))
+    return Fusion(np.ones(1), 0.0, 0.5, 0.0, objective, len(of_class.genuine), len(of_class.spoof), knots=knots)
 
 
 def _neutral_scores(scores: np.ndarray, is_genuine: np.ndarray, options: FusionOptions, trial_weights: np.ndarray) -> np.ndarray:
@@ -250,7 +273,7 @@ def apply_fusion(fusion: Fusion, scores: np.ndarray) -> np.ndarray:
         llrs = scores @ fusion.weights + fusion.offset
     if np.isnan(llrs).any():
         raise ValueError("apply_fusion: scores: got NaN, or inf that other scores undo, need numbers. Leave out or repair those trials")
-    return llrs
+    return llrs if fusion.knots is None else np.interp(llrs, *fusion.knots)
 
 
 def _nonnegative_newton(classes: list, penalty: np.ndarray) -> tuple[np.ndarray, float, int]:

@@ -247,6 +247,26 @@ def pav_llrs(hull: Roc) -> np.ndarray:
         return np.log(np.diff(hull.p_miss)) - np.log(-np.diff(hull.p_false_alarm))
 
 
+def pav_calibration(scores: Scores) -> np.ndarray:
+    """Knots (2, K), rising scores and LLRs, of a monotone calibration: linear between them, constant outside.
+
+    Notes
+    -----
+    The LLRs are those of PAV blocks, at the mean of each block's scores; with one more genuine and one more spoof trial at either end,
+    so that all are finite (`test_metrics.py::test_pav_calibration`). Finite scores only.
+    """
+    padded = Scores(*(np.concatenate([[-np.inf], values, [np.inf]]) for values in scores))
+    hull = convex_hull(padded)
+    num_genuine, num_spoof = map(len, scores)
+    llrs = np.log(np.diff(hull.num_miss) / -np.diff(hull.num_false_alarms)) - math.log(num_genuine / num_spoof)
+    both = np.sort(np.concatenate(scores))
+    edges = np.searchsorted(both, hull.thresholds)
+    sums = np.concatenate([[0], np.cumsum(both)])
+    filled = edges[1:] > edges[:-1]
+    means = np.diff(sums[edges])[filled] / np.diff(edges)[filled]
+    return np.stack([means, llrs[filled]])
+
+
 def eer(scores: Scores, method: str = "interp") -> Eer:
     """Equal error rate.
 
@@ -292,6 +312,28 @@ def eer(scores: Scores, method: str = "interp") -> Eer:
             )
         return by_trial
     return interpolated
+
+
+def thresholds(scores: Scores, options: MetricOptions, max_false_alarm_rate: float) -> dict[str, float]:
+    """Thresholds by name, to decide by: accept if score >= it.
+
+    `eer`: of the interpolated EER. `bayes`: for LLRs, at the prior and costs of the options. `false_alarm`: the least one whose
+    false-alarm rate on these scores is not above the given one; inf if none has.
+
+    Raises
+    ------
+    ValueError
+        A rate that is none.
+    """
+    if not 0 <= max_false_alarm_rate <= 1:
+        raise ValueError(f"thresholds: false-alarm rate: got {max_false_alarm_rate}, need 0 to 1")
+    candidates = np.append(np.unique(np.concatenate(scores)), np.inf)
+    p = options.effective_prior
+    return {
+        "eer": eer(scores).threshold,
+        "bayes": math.log1p(-p) - math.log(p),
+        "false_alarm": float(candidates[np.argmax(roc(scores, candidates).p_false_alarm <= max_false_alarm_rate)]),
+    }
 
 
 def _around_eer(scores: Scores) -> Roc:

@@ -262,7 +262,8 @@ def short_names(paths: Sequence[str]) -> list[str]:
 def write_fusion(path: str, fusion: Fusion, systems: Sequence[str]) -> None:
     """Write a fusion and the names of the systems it was trained on as JSON."""
     record = {"systems": list(systems), **asdict(fusion), "weights": fusion.weights.tolist()}
-    record["neutral"] = None if fusion.neutral is None else fusion.neutral.tolist()
+    for name in ("neutral", "knots"):
+        record[name] = None if record[name] is None else record[name].tolist()
     with open_output(path) as file:
         file.write((json.dumps(record, indent=2, allow_nan=False) + "\n").encode())
 
@@ -282,19 +283,26 @@ def read_fusion(path: str) -> tuple[Fusion, list[str]]:
     except ValueError as error:
         raise ValueError(f"{path}: fusion: got no JSON ({error}), need the output of sd-train-fusion. Train it again") from None
     if isinstance(record, dict):
-        record.setdefault("neutral", None)  # of a file from before there was one
+        record = {"neutral": None, "knots": None, **record}  # of a file from before there were any
     names = ["systems", *(f.name for f in fields(Fusion))]
     if not isinstance(record, dict) or set(record) != set(names):
         got = " ".join(record) if isinstance(record, dict) else type(record).__name__
         raise ValueError(f"{path}: fusion: got {got}, need the fields {' '.join(names)}. Train it again")
-    systems, weights, neutral = (record.pop(name) for name in ("systems", "weights", "neutral"))
+    systems, weights, neutral, knots = (record.pop(name) for name in ("systems", "weights", "neutral", "knots"))
     lists = [each for each in (systems, weights, neutral) if each is not None]
     are_lists = all(isinstance(each, list) for each in (systems, weights, *lists))
     if not are_lists or len({len(each) for each in lists}) != 1 or not systems or not all(isinstance(system, str) for system in systems):
         raise ValueError(
             f"{path}: fusion: got systems {systems}, weights {weights}, need lists of one length, names and numbers. Train it again"
         )
-    for name, value in [*record.items(), *(("weights", w) for w in weights), *(("neutral", w) for w in neutral or ())]:
+    rows = [] if knots is None else knots
+    if knots is not None and not (isinstance(rows, list) and len(rows) == 2 and all(isinstance(row, list) for row in rows)):
+        raise ValueError(f"{path}: fusion: knots: got {str(knots)[:60]}, need two lists. Train it again")
+    numbers = {"weights": weights, "neutral": neutral or [], "knots": [x for row in rows for x in row]}
+    for name, value in [*record.items(), *((name, value) for name, values in numbers.items() for value in values)]:
         if type(value) not in (int, float) or not math.isfinite(value):
             raise ValueError(f"{path}: fusion: {name}: got {value!r}, need a finite number. Train it again")
-    return Fusion(np.array(weights, np.float64), **record, neutral=neutral and np.array(neutral, np.float64)), systems
+    if rows and (not 0 < len(rows[0]) == len(rows[1]) or not all(np.all(np.diff(row) > 0) for row in rows)):
+        raise ValueError(f"{path}: fusion: knots: got {str(rows)[:60]}, need as many rising LLRs as rising scores. Train it again")
+    arrays = [None if each is None else np.array(each, np.float64) for each in (neutral, knots)]
+    return Fusion(np.array(weights, np.float64), **record, neutral=arrays[0], knots=arrays[1]), systems

@@ -13,11 +13,11 @@ from sdtools.metrics import Condition, Metrics
 
 def record(result: Metrics | Condition) -> dict:
     """The figures as JSON holds them, EERs by method; an infinite one as the word inf."""
-    eers = {eer.method: {"value": eer.value, "threshold": _word(eer.threshold)} for eer in result.eer}
-    return {name: eers if name == "eer" else _word(value) for name, value in asdict(result).items()}
+    eers = {eer.method: {"value": eer.value, "threshold": word(eer.threshold)} for eer in result.eer}
+    return {name: eers if name == "eer" else word(value) for name, value in asdict(result).items()}
 
 
-def _word(value: float) -> float | str:
+def word(value: float) -> float | str:
     """An infinite number as a word, which JSON can hold."""
     return str(value) if value in (math.inf, -math.inf) else value
 

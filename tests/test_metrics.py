@@ -387,3 +387,44 @@ def test_options_out_of_bounds(setting, message):
 def test_unknown_eer():
     with pytest.raises(ValueError, match="eer: method: got 'det', need interp or rocch or asvspoof"):
         metrics.evaluate([1], [0], MetricOptions(eer=("det",)))
+
+
+# ---- thresholds and calibration
+
+
+@CASES
+@given(SMALL, SMALL, st.floats(0, 1))
+def test_thresholds_keep_what_they_promise(genuine, spoof, rate):
+    scores = sort_scores(genuine, spoof)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        found = metrics.thresholds(scores, MetricOptions(), rate)
+        assert found["eer"] == metrics.eer(scores).threshold
+    assert found["bayes"] == pytest.approx(-math.log(0.95 / 0.5), abs=1e-15)
+    t = found["false_alarm"]
+    assert np.mean(np.array(spoof) >= t) <= rate
+    lower = [s for s in {*genuine, *spoof} if s < t]
+    assert not lower or np.mean(np.array(spoof) >= max(lower)) > rate
+
+
+def test_a_rate_that_is_none():
+    with pytest.raises(ValueError, match=r"thresholds: false-alarm rate: got 1\.5, need 0 to 1"):
+        metrics.thresholds(sort_scores([1], [0]), MetricOptions(), 1.5)
+
+
+@CASES
+@given(SMALL, SMALL)
+def test_pav_calibration(genuine, spoof):
+    """Finite and rising; against isotonic regression of the groups of equal scores with two more trials at either end."""
+    knots = metrics.pav_calibration(sort_scores(genuine, spoof))
+    assert np.isfinite(knots).all() and (np.diff(knots) > 0).all()
+    values = sorted({*genuine, *spoof})
+    num_genuine = np.array([1, *(genuine.count(v) for v in values), 1])
+    num_all = np.array([2, *(genuine.count(v) + spoof.count(v) for v in values), 2])
+    fraction = isotonic_regression(num_genuine / num_all, weights=num_all).x[1:-1]
+    llrs = np.log(fraction / (1 - fraction)) - math.log(len(genuine) / len(spoof))
+    both = np.array(sorted([*genuine, *spoof]))
+    of_trial = llrs[np.searchsorted(values, both)]
+    levels = np.unique(np.round(of_trial, 9))
+    np.testing.assert_allclose(knots[1], levels, atol=1e-8)
+    np.testing.assert_allclose(knots[0], [both[np.round(of_trial, 9) == level].mean() for level in levels], atol=1e-9)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from test_metrics import GOLDEN, synthetic_set
 
-from sdtools import scores
+from sdtools import __version__, scores
 from sdtools.bin import apply_fusion, eval_scores, train_fusion
 from sdtools.fusion import Fusion
 from sdtools.intervals import eer_interval
@@ -240,6 +240,43 @@ def test_trial_weights(files, capsys):
     Path("utt2label").write_text(f"{UTTS[0]} genuine\n{UTTS[200]} spoof\n")
     Path("utt2weight").write_text(f"{UTTS[0]} -1\n{UTTS[200]} 1\n")
     assert "trial weights: got 2 from -1.0 on, need a finite one, 0 or more" in fails(train_fusion, argv, capsys)
+
+
+def test_thresholds_are_kept_with_where_they_come_from(files, capsys):
+    argv = ["--thresholds=t.json", "--false-alarm-rate=0.1", "utt2label", "s1.txt"]
+    assert eval_scores.main(argv) == 0
+    record = json.loads(Path("t.json").read_text())
+    found = record.pop("thresholds")
+    assert record == {
+        **{"sdtools": __version__, "utt2label": "utt2label", "scores": "s1.txt", "num_genuine": 200, "num_spoof": 300},
+        **{"p_spoof": 0.05, "c_miss": 1, "c_fa": 10, "false_alarm_rate": 0.1},
+    }
+    llrs, labels = scores.read_scores("s1.txt"), scores.read_utt2label("utt2label")
+    for name in ("eer", "bayes", "false_alarm"):
+        passed = {utt for utt, llr in llrs.items() if llr >= found[name]["threshold"]}
+        assert found[name]["p_miss"] == pytest.approx(1 - sum(labels[utt] for utt in passed) / 200, abs=1e-12)
+        assert found[name]["p_false_alarm"] == pytest.approx(sum(not labels[utt] for utt in passed) / 300, abs=1e-12)
+    assert 0.09 < found["false_alarm"]["p_false_alarm"] <= 0.1
+    capsys.readouterr()
+    assert "--thresholds: got 2 score files, need one" in fails(eval_scores, [*argv, "s2.txt"], capsys)
+    assert "--false-alarm-rate: got 2.0, need 0 to 1" in fails(eval_scores, ["--false-alarm-rate=2", "utt2label", "s1.txt"], capsys)
+
+
+def test_monotone_calibration(files, capsys):
+    """Of a score that is no LLR; better calibrated than by a line on the trials that it was made of."""
+    bent = {utt: math.copysign(abs(llr) ** 3, llr) for utt, llr in scores.read_scores("s1.txt").items()}
+    scores.write_scores("s1.txt", bent)
+    for name, options in (("line", []), ("pav", ["--pav"])):
+        assert train_fusion.main([*options, "utt2label", "s1.txt", f"{name}.json"]) == 0
+        assert apply_fusion.main([f"{name}.json", "s1.txt", f"{name}.txt"]) == 0
+    assert "llr = a rising map with 1" in capsys.readouterr().err
+    assert eval_scores.main(["--json=out.json", "utt2label", "line.txt", "pav.txt"]) == 0
+    line, pav = json.loads(Path("out.json").read_text())["systems"]
+    assert pav["min_cllr"] < pav["cllr"] < pav["min_cllr"] + 0.05 < line["cllr"]
+    assert json.loads(Path("pav.json").read_text())["objective"] == pytest.approx(pav["cllr"], abs=1e-12)
+    capsys.readouterr()
+    assert "train_pav: scores: got 2 systems" in fails(train_fusion, ["--pav", "utt2label", "s1.txt", "s2.txt", "f.json"], capsys)
+    assert "--pav: got it with" in fails(train_fusion, ["--pav", "--held-out=h", "utt2label", "s1.txt", "f.json"], capsys)
 
 
 def test_cross_validation_by_speaker(files, capsys):

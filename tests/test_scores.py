@@ -1,5 +1,6 @@
 import json
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -241,8 +242,8 @@ def test_fusion_comes_back_with_every_bit(tmp_path):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"extra": 1}, r"got systems weights .* extra, need the fields systems weights offset .* num_spoof neutral\. Train it again"),
-        ({"offset": ...}, r"got systems weights prior .*, need the fields"),
+        ({"extra": 1}, r"got neutral knots systems .* extra, need the fields systems weights offset .* neutral knots\. Train it again"),
+        ({"offset": ...}, r"got neutral knots systems weights prior .*, need the fields"),
         ({"systems": ["a.txt"]}, r"got systems \['a\.txt'\], weights \[1\.8, .*\], need lists of one length"),
         ({"systems": [1, 2]}, r"got systems \[1, 2\], weights .*, need lists of one length, names and numbers"),
         ({"systems": [], "weights": []}, r"got .*, need lists of one length"),
@@ -251,6 +252,13 @@ def test_fusion_comes_back_with_every_bit(tmp_path):
         ({"weights": [1.0, math.inf]}, "weights: got inf, need a finite number"),
         ({"offset": math.nan}, "offset: got nan, need a finite number"),
         ({"offset": None}, "offset: got None, need a finite number"),
+        ({"neutral": [1.0]}, r"got .*, need lists of one length"),
+        ({"neutral": [1.0, None]}, "neutral: got None, need a finite number"),
+        ({"knots": [1.0, 2.0]}, r"knots: got \[1\.0, 2\.0\], need two lists"),
+        ({"knots": [[1.0, 2.0], [3.0, "4"]]}, "knots: got '4', need a finite number"),
+        ({"knots": [[1.0, 2.0], [3.0]]}, "knots: got .*, need as many rising LLRs as rising scores"),
+        ({"knots": [[1.0, 1.0], [3.0, 4.0]]}, "knots: got .*, need as many rising LLRs as rising scores"),
+        ({"knots": [[], []]}, "knots: got .*, need as many rising LLRs as rising scores"),
         ({"num_spoof": True}, "num_spoof: got True, need a finite number"),
     ],
 )
@@ -269,3 +277,12 @@ def test_fusion_files_that_are_refused(tmp_path, change, message):
 def test_fusion_files_of_another_kind(tmp_path, text, message):
     with pytest.raises(ValueError, match=message):
         scores.read_fusion(write(tmp_path / "fusion.json", text))
+
+
+def test_fusion_with_neutral_scores_and_knots_comes_back(tmp_path):
+    path = str(tmp_path / "fusion.json")
+    fusion = replace(FUSION, neutral=np.array([0.5, -1 / 3]), knots=np.array([[0.0, 1, 7], [-3.0, 0.1, 2]]))
+    scores.write_fusion(path, fusion, ["a.txt", "b.txt"])
+    back, _ = scores.read_fusion(path)
+    np.testing.assert_array_equal(back.neutral, fusion.neutral)
+    np.testing.assert_array_equal(back.knots, fusion.knots)

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 
-from sdtools import cli, scores, summary
+from sdtools import __version__, cli, scores, summary
 from sdtools.intervals import LEVEL, by_class, eer_interval
-from sdtools.metrics import MetricOptions, breakdown, evaluate
+from sdtools.metrics import MetricOptions, Scores, breakdown, evaluate, roc, sort_scores, thresholds
 from sdtools.streams import open_output
 from sdtools.summary import record
 
@@ -20,6 +20,11 @@ class EvalOptions:
     """Settings of the command itself."""
 
     json: str | None = field(default=None, metadata={"help": "also write the figures here, with all digits"})
+    thresholds: str | None = field(
+        default=None,
+        metadata={"help": "also write the thresholds of the EER, of Bayes and of --false-alarm-rate here: for one file of dev scores"},
+    )
+    false_alarm_rate: float = field(default=0.01, metadata={"help": "share of spoofs that --thresholds may let pass"})
     bootstrap: int = field(
         default=1000,
         metadata={"help": "replicates behind the 95 % interval of the first EER: by speaker if utt2spk is beside <utt2label>; 0: none"},
@@ -33,6 +38,8 @@ class EvalOptions:
             raise ValueError(f"--by: got {','.join(self.by)!r}, need each once")
         if self.bootstrap < 0:
             raise ValueError(f"--bootstrap: got {self.bootstrap}, need 0 or more")
+        if not 0 <= self.false_alarm_rate <= 1:
+            raise ValueError(f"--false-alarm-rate: got {self.false_alarm_rate}, need 0 to 1")
 
 
 COMMAND = cli.Command(
@@ -55,6 +62,8 @@ def body(context: cli.Context) -> int:
     """Read, evaluate, print."""
     utt2label, *paths = context.positionals
     options, own = context[MetricOptions], context[EvalOptions]
+    if own.thresholds and len(paths) != 1:
+        raise cli.UsageError(f"--thresholds: got {len(paths)} score files, need one")
     trials, is_genuine = scores.read_trials(utt2label, paths, context[scores.JoinOptions].missing)
     spoof_utts = [utt for utt, genuine in zip(trials.utts, is_genuine) if not genuine]
     columns = {column: scores.read_conditions(utt2label, column, spoof_utts) for column in own.by}
@@ -74,14 +83,33 @@ def body(context: cli.Context) -> int:
     how = {"eer": options.eer[0], "level": LEVEL, "by": "speaker" if groups else "trial", "replicates": own.bootstrap}
     figures = {"utt2label": utt2label, "num_dropped": trials.num_dropped, "options": asdict(options)}
     figures |= {"eer_interval": how if own.bootstrap else None, "systems": systems}
+    if own.thresholds:
+        sorted_scores = sort_scores(trials.scores[is_genuine, 0], trials.scores[~is_genuine, 0])
+        _write_json(own.thresholds, threshold_record(figures, sorted_scores, options, own.false_alarm_rate))
     if own.json:
-        with open_output(own.json) as file:
-            file.write((json.dumps(figures, indent=2, allow_nan=False) + "\n").encode())
+        _write_json(own.json, figures)
     print(cli.aligned(summary.system_rows(figures, paths)))
     for column in columns:
         print(f"\n{cli.aligned(summary.condition_rows(figures, column, scores.short_names(paths)))}")
     context.log.info(summary.verdict(figures, paths))
     return 0
+
+
+def threshold_record(figures: dict, sorted_scores: Scores, options: MetricOptions, false_alarm_rate: float) -> dict:
+    """Thresholds with the error rates that they have on these scores, and where they come from."""
+    found = thresholds(sorted_scores, options, false_alarm_rate)
+    points = roc(sorted_scores, [*found.values()])
+    rows = zip(found, map(summary.word, found.values()), points.p_miss.tolist(), points.p_false_alarm.tolist())
+    by_name = {name: {"threshold": t, "p_miss": miss, "p_false_alarm": false_alarm} for name, t, miss, false_alarm in rows}
+    made_by = {"sdtools": __version__, "utt2label": figures["utt2label"], "scores": figures["systems"][0]["system"]}
+    settings = {name: getattr(options, name) for name in ("p_spoof", "c_miss", "c_fa")} | {"false_alarm_rate": false_alarm_rate}
+    counts = {"num_genuine": points.num_genuine, "num_spoof": points.num_spoof}
+    return {**made_by, **counts, **settings, "thresholds": by_name}
+
+
+def _write_json(path: str, value: dict) -> None:
+    with open_output(path) as file:
+        file.write((json.dumps(value, indent=2, allow_nan=False) + "\n").encode())
 
 
 @contextmanager

@@ -7,13 +7,14 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from sdtools import cli, scores
-from sdtools.fusion import FusionOptions, assign_folds, cross_validate, train_fusion
+from sdtools.fusion import FusionOptions, assign_folds, cross_validate, train_fusion, train_pav
 
 
 @dataclass(frozen=True)
 class TrainOptions:
     """Files of the command itself."""
 
+    pav: bool = field(default=False, metadata={"help": "any rising map instead of a line, of one system's scores; needs many trials"})
     trial_weights: str | None = field(default=None, metadata={"help": "'utterance weight' lines: what each trial counts within its class"})
     held_out: str | None = field(
         default=None,
@@ -24,6 +25,8 @@ class TrainOptions:
     def __post_init__(self):
         if self.num_folds < 2:
             raise ValueError(f"--num-folds: got {self.num_folds}, need 2 or more")
+        if self.pav and (self.trial_weights or self.held_out):
+            raise ValueError("--pav: got it with --trial-weights or --held-out, need it alone")
 
 
 COMMAND = cli.Command(
@@ -47,7 +50,7 @@ def body(context: cli.Context) -> int:
     options, own = context[FusionOptions], context[TrainOptions]
     trials, is_genuine = scores.read_trials(utt2label, paths, context[scores.FusionJoinOptions].missing)
     trial_weights = scores.read_trial_weights(own.trial_weights, trials.utts) if own.trial_weights else None
-    fusion = train_fusion(trials.scores, is_genuine, options, trial_weights)
+    fusion = train_pav(trials.scores, is_genuine) if own.pav else train_fusion(trials.scores, is_genuine, options, trial_weights)
     if own.held_out:
         speakers = scores.read_speakers(utt2label, trials.utts)
         if speakers is None:
@@ -61,7 +64,8 @@ def body(context: cli.Context) -> int:
         context.log.info(f"{own.held_out}: LLRs by {own.num_folds}-fold cross-validation ({sizes} trials), not by {fusion_out}")
     scores.write_fusion(fusion_out, fusion, paths)
     terms = " ".join(f"{weight:+.4g} * {path}" for weight, path in zip(fusion.weights, paths))
-    context.log.info(f"llr = {terms} {fusion.offset:+.4g}; objective {fusion.objective:.4f}, where 1 is as good as no scores")
+    form = f"a rising map with {fusion.knots.shape[1]} knots of {paths[0]}" if own.pav else f"{terms} {fusion.offset:+.4g}"
+    context.log.info(f"llr = {form}; objective {fusion.objective:.4f}, where 1 is as good as no scores")
     num_done = len(trials.utts)
     context.log.info(f"done {num_done} of {num_done + trials.num_dropped}, {trials.num_dropped} skipped")
     return 0
