@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test test-cluster lint bench clean
+.PHONY: demo test test-cluster test-browser lint bench clean
 
 demo: .venv/ready                          ## the whole chain on a corpus that it makes; prints Tables 1 and 2
 	cd egs/mini_replay/sd && ./run.sh
@@ -14,6 +14,9 @@ test: .venv/ready-test                     ## lint and all tests
 
 test-cluster: .venv/ready-test             ## the launchers and the recipe on a real Slurm and a real Grid Engine, as root on Debian
 	tests/cluster/run.sh $(BIN)/python
+
+test-browser: .venv/ready-test             ## the page of sd-report in a headless Chromium, which is installed by apt if need be
+	tests/browser/run.sh $(BIN)/python
 
 lint: .venv/ready-test
 	$(BIN)/ruff check .

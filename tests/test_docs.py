@@ -1,6 +1,7 @@
 """The commands of docs/kaldi.md and docs/systems.md, run in order as they stand; figures, options and names of docs/systems.md."""
 
 import importlib
+import json
 import os
 import pkgutil
 import re
@@ -11,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from test_commands import COMMANDS, make_recipe_directory
+from test_metrics import synthetic_set
 from test_recipe import make_copy
 
 from sdtools import tables
@@ -44,6 +46,30 @@ def run(block, folder):
     env = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
     script = f". ./path.sh\nset -euo pipefail\n{block}"
     return subprocess.run(["bash", "-c", script], cwd=folder, env=env, capture_output=True, text=True, timeout=300)
+
+
+def test_commands_for_scores(tmp_path):
+    """In the recipe's directory, with scores and conditions of a synthetic set."""
+    folder = make_copy(tmp_path)
+    columns, is_genuine = synthetic_set()
+    utts = [f"u{i:03d}" for i in range(500)]
+    for name in ("dev", "eval"):
+        (folder / "data" / name).mkdir(parents=True)
+        labels = "".join(f"{utt} {'genuine' if g else 'spoof'}\n" for utt, g in zip(utts, is_genuine))
+        (folder / "data" / name / "utt2label").write_text(labels)
+        for table, num_values in (("utt2spk", 11), ("utt2env", 5)):
+            (folder / "data" / name / table).write_text("".join(f"{utt} x{i % num_values}\n" for i, utt in enumerate(utts)))
+        for system, column in (("cf_sd6", columns[:, 0]), ("cm_sd6", columns[:, 1])):
+            path = folder / "exp" / system / "scores" / f"{name}.txt"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text("".join(f"{utt} {score}\n" for utt, score in zip(utts, column)))
+    (folder / "exp/fusion/scores").mkdir(parents=True)
+    for block in blocks("scores.md"):
+        result = run(block, folder)
+        assert result.returncode == 0 and "WARNING" not in result.stderr, f"{block}\n{result.stdout}\n{result.stderr}"
+    assert (folder / "exp/report/index.html").stat().st_size > 100_000
+    assert json.loads((folder / "exp/cf_sd6/thresholds.json").read_text())["thresholds"]["false_alarm"]["p_false_alarm"] <= 0.05
+    assert len((folder / "exp/fusion/scores/held_out.txt").read_text().splitlines()) == 500
 
 
 def test_commands_for_kaldi_users(recipe):
