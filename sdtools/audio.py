@@ -1,5 +1,6 @@
 """Sound files and wav.scp entries, as samples."""
 
+import itertools
 import re
 from functools import partial
 from io import BytesIO
@@ -81,6 +82,38 @@ def _read_sound(source, sample_rate_hz, channel):
         i = int(np.argmin(np.isfinite(samples)))
         raise TableError(f"{who}: sample {i} ({i / rate_hz:.3f} s): got {samples[i]}, need a finite number. Repair or remove the file")
     return samples, rate_hz
+
+
+def read_windows(path, window_sec):
+    """Yield (start_sec, total_sec, samples, rate_hz) of a sound file, samples (num_samples, num_channels) float64, one window at a time.
+
+    A file longer than window_sec comes in windows of equal length, no longer than that; ``-`` and ``archive:byte`` are read whole first.
+
+    Raises
+    ------
+    TableError
+        As load_audio.
+    """
+    with open_input(str(path), allow_pipes=False) as source:
+        if source.position:
+            file = BytesIO(_read_riff(source))
+        else:
+            file = source.name if source.size is not None else BytesIO(source.read_all())
+        try:
+            with soundfile.SoundFile(file) as sound:
+                num_windows = max(1, -(-sound.frames // int(window_sec * sound.samplerate)))
+                edges = np.linspace(0, sound.frames, num_windows + 1).astype(int).tolist()
+                for first, end in itertools.pairwise(edges):
+                    samples = sound.read(end - first, dtype="float64", always_2d=True)
+                    if len(samples) < end - first or not end:
+                        got = first + len(samples)
+                        raise TableError(f"{source.name}: sound: got {got} samples, need {max(end, 1)} or more. Copy it again")
+                    if not np.isfinite(samples).all():
+                        raise TableError(f"{source.name}: samples: got NaN or inf, need finite numbers. Repair or remove the file")
+                    yield first / sound.samplerate, sound.frames / sound.samplerate, samples, sound.samplerate
+        except (soundfile.SoundFileError, TypeError) as e:
+            reason = getattr(e, "error_string", str(e))
+            raise TableError(f"{source.name}: sound: got {reason!r}, need a format that libsndfile reads. Check the file") from None
 
 
 def _read_riff(source):

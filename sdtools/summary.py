@@ -7,8 +7,8 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 
-from sdtools import scores
-from sdtools.metrics import Condition, Metrics
+from sdtools import __version__, scores
+from sdtools.metrics import Condition, MetricOptions, Metrics, Scores, roc, thresholds
 
 
 def record(result: Metrics | Condition) -> dict:
@@ -20,6 +20,18 @@ def record(result: Metrics | Condition) -> dict:
 def word(value: float) -> float | str:
     """An infinite number as a word, which JSON can hold."""
     return str(value) if value in (math.inf, -math.inf) else value
+
+
+def threshold_record(utt2label: str, path: str, sorted_scores: Scores, options: MetricOptions, false_alarm_rate: float) -> dict:
+    """Thresholds with the error rates that they have on these scores, and where they come from."""
+    found = thresholds(sorted_scores, options, false_alarm_rate)
+    points = roc(sorted_scores, [*found.values()])
+    rows = zip(found, map(word, found.values()), points.p_miss.tolist(), points.p_false_alarm.tolist())
+    by_name = {name: {"threshold": t, "p_miss": miss, "p_false_alarm": false_alarm} for name, t, miss, false_alarm in rows}
+    made_by = {"sdtools": __version__, "utt2label": utt2label, "scores": path}
+    settings = {name: getattr(options, name) for name in ("p_spoof", "c_miss", "c_fa")} | {"false_alarm_rate": false_alarm_rate}
+    counts = {"num_genuine": points.num_genuine, "num_spoof": points.num_spoof}
+    return {**made_by, **counts, **settings, "thresholds": by_name}
 
 
 def percent(fraction: float) -> str:

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 
-from sdtools import __version__, cli, scores, summary
+from sdtools import cli, scores, summary
 from sdtools.intervals import LEVEL, by_class, eer_interval
-from sdtools.metrics import MetricOptions, Scores, breakdown, evaluate, roc, sort_scores, thresholds
+from sdtools.metrics import MetricOptions, breakdown, evaluate, sort_scores
 from sdtools.streams import open_output
 from sdtools.summary import record
 
@@ -85,7 +85,7 @@ def body(context: cli.Context) -> int:
     figures |= {"eer_interval": how if own.bootstrap else None, "systems": systems}
     if own.thresholds:
         sorted_scores = sort_scores(trials.scores[is_genuine, 0], trials.scores[~is_genuine, 0])
-        _write_json(own.thresholds, threshold_record(figures, sorted_scores, options, own.false_alarm_rate))
+        _write_json(own.thresholds, summary.threshold_record(utt2label, paths[0], sorted_scores, options, own.false_alarm_rate))
     if own.json:
         _write_json(own.json, figures)
     print(cli.aligned(summary.system_rows(figures, paths)))
@@ -93,18 +93,6 @@ def body(context: cli.Context) -> int:
         print(f"\n{cli.aligned(summary.condition_rows(figures, column, scores.short_names(paths)))}")
     context.log.info(summary.verdict(figures, paths))
     return 0
-
-
-def threshold_record(figures: dict, sorted_scores: Scores, options: MetricOptions, false_alarm_rate: float) -> dict:
-    """Thresholds with the error rates that they have on these scores, and where they come from."""
-    found = thresholds(sorted_scores, options, false_alarm_rate)
-    points = roc(sorted_scores, [*found.values()])
-    rows = zip(found, map(summary.word, found.values()), points.p_miss.tolist(), points.p_false_alarm.tolist())
-    by_name = {name: {"threshold": t, "p_miss": miss, "p_false_alarm": false_alarm} for name, t, miss, false_alarm in rows}
-    made_by = {"sdtools": __version__, "utt2label": figures["utt2label"], "scores": figures["systems"][0]["system"]}
-    settings = {name: getattr(options, name) for name in ("p_spoof", "c_miss", "c_fa")} | {"false_alarm_rate": false_alarm_rate}
-    counts = {"num_genuine": points.num_genuine, "num_spoof": points.num_spoof}
-    return {**made_by, **counts, **settings, "thresholds": by_name}
 
 
 def _write_json(path: str, value: dict) -> None:

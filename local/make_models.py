@@ -1,0 +1,75 @@
+#!/usr/bin/env python3
+"""Make <exp>/<system>/model, a directory with which sd-detect scores recordings, of every system that a recipe trained and scored on dev.
+
+A system of its own is calibrated on its dev scores; a fusion, which has fusion.json, takes its members along. Thresholds are those of the
+calibrated dev scores. --note says in one sentence what the models were trained on, and sd-detect repeats it.
+
+Example: local/make_models.py --note "Trained on our own recordings." data exp cf_sd6 cm_sd6 fusion
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+from sdtools import cli, scores, summary
+from sdtools.extraction import AudioOptions
+from sdtools.fusion import FusionOptions, apply_fusion, train_fusion
+from sdtools.metrics import MetricOptions, sort_scores
+from sdtools.model import write_model
+
+
+def counts(sets):
+    """What data directories hold: trials of each class, speakers, hours where they are known."""
+    labels = [value for folder in sets for value in scores.read_utt2label(str(folder / "utt2label")).values()]
+    speakers = {line.split()[1] for folder in sets for line in (folder / "utt2spk").read_text().splitlines()}
+    record = {"data": [str(folder) for folder in sets], "num_genuine": sum(labels), "num_spoof": len(labels) - sum(labels)}
+    record["num_speakers"] = len(speakers)
+    if all((folder / "utt2dur").is_file() for folder in sets):
+        seconds = sum(float(line.split()[1]) for folder in sets for line in (folder / "utt2dur").read_text().splitlines())
+        record["hours"] = round(seconds / 3600, 3)
+    return record
+
+
+def make_model(data, exp, name, options):
+    """One model directory."""
+    dev, members = data / "dev" / "utt2label", [name]
+    path = exp / name / "fusion.json"
+    if path.is_file():
+        fusion, trained_on = scores.read_fusion(str(path))
+        members = [Path(system).parts[-3] for system in trained_on]
+    paths = [str(exp / member / "scores" / "dev.txt") for member in members]
+    trials, is_genuine = scores.read_trials(str(dev), paths)
+    if not path.is_file():
+        fusion = train_fusion(trials.scores, is_genuine, FusionOptions(auto_ridge=True))
+    llrs = apply_fusion(fusion, trials.scores)
+    of_class = sort_scores(llrs[is_genuine], llrs[~is_genuine])
+    confs = {member: data / member / "dev" / "conf" / "feats.conf" for member in members}
+    about = {
+        "name": name,
+        "note": options.note,
+        "sample_rate_hz": cli.load_settings(confs[members[0]], AudioOptions).sample_rate_hz,
+        "trained_on": counts([data / members[0] / part for part in ("train", "dev")]),
+        "calibrated_on": counts([data / members[0] / "dev"]),
+        "thresholds": summary.threshold_record(str(dev), ", ".join(paths), of_class, MetricOptions(), options.false_alarm_rate),
+    }
+    write_model(exp / name / "model", {member: exp / member for member in members}, confs, fusion, about)
+
+
+def main():
+    """Read, calibrate, write."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--note", default="", help="what the models were trained on, a sentence")
+    parser.add_argument("--false-alarm-rate", type=float, default=0.01, help="of dev, that one threshold lets pass (0.01)")
+    parser.add_argument("data", type=Path, help="with dev/utt2label and <system>/{train,dev}")
+    parser.add_argument("exp", type=Path, help="with <system>/{genuine,spoof}.gmm and <system>/scores/dev.txt")
+    parser.add_argument("systems", nargs="+", metavar="system")
+    options = parser.parse_args()
+    try:
+        for name in options.systems:
+            make_model(options.data, options.exp, name, options)
+    except (ValueError, OSError) as error:
+        sys.exit(f"{Path(__file__).name}: {name}: {error}")
+
+
+if __name__ == "__main__":
+    main()

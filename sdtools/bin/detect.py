@@ -1,0 +1,68 @@
+"""sd-detect: a model directory and recordings -> live or replayed, how sure, and what to doubt."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+
+from sdtools import cli
+from sdtools.detection import DetectOptions, expand, judge, sentence, summary_line
+from sdtools.model import load_model
+from sdtools.streams import open_output
+
+
+@dataclass(frozen=True)
+class OutputOptions:
+    """Further outputs."""
+
+    json: str | None = field(default=None, metadata={"help": "also write everything here"})
+    info: bool = field(default=False, metadata={"help": "show what the model is before anything else"})
+
+
+COMMAND = cli.Command(
+    name="sd-detect",
+    summary="Says of each recording whether it was spoken live or replayed by a loudspeaker: sound files of any format and rate, folders,\n"
+    "scp:wav.scp, or - for standard input. The LLR is calibrated: log of how much more probable the sound is if it was live.\n"
+    "Recordings that cannot be judged are said to be, and what makes a judgement doubtful. Status 1 if a file cannot be read.",
+    positionals=("<model-dir>", "<sound-file>..."),
+    example="sd-detect exp/fusion/model recordings/genuine-000.wav",
+    options=(DetectOptions, OutputOptions),
+)
+
+
+def main(argv=None) -> int:
+    """Run the command; returns its exit status."""
+    return COMMAND.run(body, argv)
+
+
+def body(context: cli.Context) -> int:
+    """Load, loop by file, count, return."""
+    options, own = context[DetectOptions], context[OutputOptions]
+    model_dir, *names = context.positionals
+    model = load_model(model_dir)
+    if own.info:
+        print(json.dumps({name: value for name, value in model.about.items() if name != "files"}, indent=2))
+    if model.about.get("note"):
+        context.log.info(f"{model_dir}: {model.about['note']}")
+    results, num_failed = [], 0
+    for path in expand(names):
+        try:
+            own_results = []
+            for result in judge(model, path, options):
+                own_results.append(result)
+                print(sentence(result), flush=True)
+            if own_results[-1]["start_sec"]:
+                print(summary_line(own_results), flush=True)
+            results += own_results
+        except (ValueError, OSError) as error:
+            num_failed += 1
+            context.log.error(" ".join(str(error).split()))
+    if own.json:
+        with open_output(own.json) as file:
+            file.write((json.dumps({"model": model.about, "results": results}, indent=2, allow_nan=False) + "\n").encode())
+    context.log.info(f"done {len(results)} judgements, {num_failed} files could not be read")
+    return 1 if num_failed else 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
