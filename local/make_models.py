@@ -9,6 +9,7 @@ Example: local/make_models.py --note "Trained on our own recordings." data exp c
 
 import argparse
 import sys
+import warnings
 from pathlib import Path
 
 from sdtools import cli, scores, summary
@@ -64,6 +65,7 @@ def main():
     parser.add_argument("exp", type=Path, help="with <system>/{genuine,spoof}.gmm and <system>/scores/dev.txt")
     parser.add_argument("systems", nargs="+", metavar="system")
     options = parser.parse_args()
+    warnings.showwarning = lambda message, *_, **__: print(f"{Path(__file__).name}: {name}: {message}", file=sys.stderr)
     try:
         for name in options.systems:
             make_model(options.data, options.exp, name, options)

@@ -4,6 +4,7 @@ import itertools
 import re
 from functools import partial
 from io import BytesIO
+from pathlib import Path
 
 import numpy as np
 import soundfile
@@ -82,6 +83,34 @@ def _read_sound(source, sample_rate_hz, channel):
         i = int(np.argmin(np.isfinite(samples)))
         raise TableError(f"{who}: sample {i} ({i / rate_hz:.3f} s): got {samples[i]}, need a finite number. Repair or remove the file")
     return samples, rate_hz
+
+
+def find_sounds(folder):
+    """Return the paths of all sound files in a folder and below, sorted.
+
+    Raises
+    ------
+    TableError
+        If there are none.
+    """
+    suffixes = {f".{kind.lower()}" for kind in soundfile.available_formats()} - {".raw"} | {".mp3", ".opus", ".aif"}
+    found = sorted(path for path in Path(folder).rglob("*") if path.suffix.lower() in suffixes and path.is_file())
+    if not found:
+        raise TableError(f"{folder}: folder: got no sound file, need one or more. Check the path")
+    return found
+
+
+def name_sound(path, folder):
+    """Return (key, speaker) for a sound file of a folder.
+
+    The speaker is the name of the subfolder that the file is in, else what stands before the first '-' of its name, else the name itself.
+    The key begins with it and a '-', and the speaker has no character before '-', so that both sort alike, as Kaldi wants.
+    """
+    words = ["_".join(part.split()) for part in (*path.relative_to(folder).parent.parts, path.stem)]
+    if len(words) == 1 and "-" in words[0]:
+        words = words[0].split("-", 1)
+    speaker = re.sub(r"\W", "_", words[0])
+    return "-".join([speaker, *words[1:]]), speaker
 
 
 def read_windows(path, window_sec):

@@ -8,14 +8,11 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import numpy as np
-import soundfile
 
 from sdtools import audio, quality
 from sdtools.model import Model
 from sdtools.specifiers import read_scp
 from sdtools.streams import TableError
-
-SUFFIXES = {f".{kind.lower()}" for kind in soundfile.available_formats()} - {".raw"} | {".mp3", ".opus", ".aif"}
 
 
 @dataclass(frozen=True)
@@ -50,10 +47,7 @@ def expand(names: Sequence[str]) -> Iterator[str]:
         if name.startswith("scp:"):
             yield from (value for _, value in read_scp(name[4:]))
         elif Path(name).is_dir():
-            found = sorted(path for path in Path(name).rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
-            if not found:
-                raise TableError(f"{name}: folder: got no sound file, need one or more. Check the path")
-            yield from map(str, found)
+            yield from map(str, audio.find_sounds(name))
         else:
             yield name
 

@@ -78,7 +78,10 @@ def response_figure(bank: FilterBank, filters: Sequence[int], orders: Sequence[i
 def det_figure(systems: Mapping[str, Scores], options: MetricOptions) -> Figure:
     """Detection error trade-off of some systems, on probit axes: steps, convex hull (thin), EER (dot) and minDCF (cross)."""
     figure, axes = _page_figure("false alarms: replays accepted (%)", "misses: genuine speech rejected (%)", (4.8, 4.8))
-    probit = np.vectorize(NormalDist().inv_cdf)
+
+    def probit(p):
+        return np.array([NormalDist().inv_cdf(x) for x in np.clip(p, 1e-5, 1 - 1e-5).ravel().tolist()])
+
     ticks = probit(np.array(DET_PERCENT) / 100)
     limits = ticks[0], ticks[-1]
     axes.set(xlim=limits, ylim=limits, aspect="equal")
@@ -87,7 +90,7 @@ def det_figure(systems: Mapping[str, Scores], options: MetricOptions) -> Figure:
     axes.plot(limits, limits, color=GRID, linewidth=0.8)
 
     def places(points):
-        return [probit(np.clip(p, 1e-5, 1 - 1e-5)) for p in (points.p_false_alarm, points.p_miss)]
+        return [probit(p) for p in (points.p_false_alarm, points.p_miss)]
 
     for (name, scores), colour in zip(systems.items(), COLOURS):
         points = roc(scores, np.append(np.unique(np.concatenate(scores)), np.inf))
@@ -97,11 +100,11 @@ def det_figure(systems: Mapping[str, Scores], options: MetricOptions) -> Figure:
         axes.plot(x[moved], y[moved], drawstyle="steps-post", color=colour, linewidth=1.4, label=name)
         hull = convex_hull(scores)
         axes.plot(*places(hull), color=colour, linewidth=0.6)
-        (equal,) = probit([eer(scores).value])
+        equal = probit(np.array([eer(scores).value]))
         axes.plot(equal, equal, "o", color=colour, markersize=4)
         prior = options.effective_prior
-        best = hull[np.argmin(prior * hull.p_miss + (1 - prior) * hull.p_false_alarm)]
-        axes.plot(*(probit(np.clip(p, 1e-5, 1 - 1e-5)) for p in (best.p_false_alarm, best.p_miss)), "x", color=colour, markersize=5)
+        best = hull[[np.argmin(prior * hull.p_miss + (1 - prior) * hull.p_false_alarm)]]
+        axes.plot(*places(best), "x", color=colour, markersize=5)
     axes.legend(loc="lower left", fontsize=8)
     return figure
 

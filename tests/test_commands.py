@@ -15,6 +15,8 @@ from sdtools.bin import acc_gmm, compute_feats, score_gmm, train_gmm
 from sdtools.envelope import EnvelopeOptions
 from sdtools.filterbank import FilterBankOptions
 from sdtools.gmm_io import read_gmm
+from sdtools.model import write_model
+from sdtools.scores import read_fusion
 from sdtools.subbands import SubbandExtractor
 
 ROOT = Path(__file__).parent.parent
@@ -82,6 +84,11 @@ def recipe(tmp_path_factory):
 
         scores = [f"exp/{system}_sd6/scores/dev.txt" for system in ("cf", "cm")]
         assert train_fusion.main(["--auto-ridge", "data/dev/utt2label", *scores, "exp/fusion/fusion.json"]) == 0
+        systems = {f"{system}_sd6": Path(f"exp/{system}_sd6") for system in ("cf", "cm")}
+        confs = {f"{system}_sd6": Path(f"data/train/{system}.ark.conf") for system in ("cf", "cm")}
+        threshold = {"threshold": 0.0, "p_miss": 0.1, "p_false_alarm": 0.1}
+        about = {"sample_rate_hz": RATE_HZ, "thresholds": {"thresholds": {"eer": threshold}}}
+        write_model("exp/fusion/model", systems, confs, read_fusion("exp/fusion/fusion.json")[0], about)
         scores = [f"exp/{system}_sd6/scores/eval.txt" for system in ("cf", "cm")]
         assert eval_scores.main(["--bootstrap=0", "--json=exp/results.json", "data/eval/utt2label", *scores]) == 0
         yield folder

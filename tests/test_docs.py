@@ -16,6 +16,7 @@ from test_metrics import synthetic_set
 from test_recipe import make_copy
 
 from sdtools import tables
+from sdtools.audio import write_audio
 from sdtools.envelope import EnvelopeOptions
 from sdtools.filterbank import FilterBankOptions
 from sdtools.gmm import EM_PASSES, GmmOptions
@@ -46,6 +47,26 @@ def run(block, folder):
     env = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
     script = f". ./path.sh\nset -euo pipefail\n{block}"
     return subprocess.run(["bash", "-c", script], cwd=folder, env=env, capture_output=True, text=True, timeout=300)
+
+
+def test_commands_for_own_data(tmp_path):
+    """In the recipe's directory, with six speakers of noise that comes and goes."""
+    folder = make_copy(tmp_path, "folder")
+    rng = np.random.default_rng(0)
+    (folder / "recordings/live").mkdir(parents=True)
+    for speaker in range(6):
+        for i in range(2):
+            t = np.arange(8000) / 16000
+            samples = 0.1 * rng.standard_normal(8000) * (1.1 + np.sin(2 * np.pi * (2 + speaker) * t))
+            write_audio(folder / f"recordings/live/s{speaker}-{i}.wav", samples, 16000)
+    outputs = []
+    for block in blocks("own-data.md"):
+        result = run(block, folder)
+        assert result.returncode == 0, f"{block}\n{result.stdout}\n{result.stderr}"
+        outputs.append(result.stdout.splitlines())
+    _, tables, judged = outputs
+    assert any(line.startswith("| S1 + S2 (score level)") for line in tables)
+    assert len(judged) == 12 and all(re.match(r"recordings/live/s\d-\d\.wav: (genuine|replayed) \(LLR ", line) for line in judged)
 
 
 def test_commands_for_scores(tmp_path):

@@ -25,7 +25,7 @@ COMMAND = cli.Command(
     "scp:wav.scp, or - for standard input. The LLR is calibrated: log of how much more probable the sound is if it was live.\n"
     "Recordings that cannot be judged are said to be, and what makes a judgement doubtful. Status 1 if a file cannot be read.",
     positionals=("<model-dir>", "<sound-file>..."),
-    example="sd-detect exp/fusion/model recordings/genuine-000.wav",
+    example="sd-detect exp/fusion/model scp:data/eval/wav.scp",
     options=(DetectOptions, OutputOptions),
 )
 

@@ -49,8 +49,9 @@ if run 4; then
 fi
 
 if run 5; then
-  log "Stage 5: train on dev the score-level fusions and apply them:" $fused
+  log "Stage 5: train on dev the score-level fusions and apply them:" $fused "; make models for sd-detect"
   fuse_systems
+  local/make_models.py --note "Trained on a made corpus of synthetic speech and simulated replay: what it says of real recordings means nothing." data exp $gmms $fused
 fi
 
 if run 6; then

@@ -1,0 +1,110 @@
+"""sd-simulate-replay: recordings -> replayed copies of them, by drawn or measured devices, as a data directory."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from sdtools import audio, cli, simulation, streams
+from sdtools.specifiers import parse_rspecifier
+
+TABLES = ("utt2spk", "utt2label", "utt2env", "utt2playback", "utt2recorder", "utt2codec", "utt2source", "utt2snr")
+
+
+@dataclass(frozen=True)
+class ResourceOptions:
+    """What changes no result."""
+
+    num_threads: int = field(default=1, metadata={"help": "copies made at once"})
+
+    def __post_init__(self):
+        if self.num_threads < 1:
+            raise ValueError(f"--num-threads: got {self.num_threads}, need 1 or more")
+
+
+COMMAND = cli.Command(
+    name="sd-simulate-replay",
+    summary="Writes replayed copies of recordings and <out-dir>/{wav.scp,utt2spk,spk2utt,utt2label,utt2env,utt2playback,utt2recorder,\n"
+    "utt2codec,utt2source,utt2snr}: each copy is stored (codec), played by a loudspeaker in a room and recorded again, with noise.\n"
+    "<out-dir>/simulation.json has the figures of all devices. Speakers are those of utt2spk beside the script file, if it is there.\n"
+    "A copy depends on seed, utterance and number alone; copies that are there already are not made again.",
+    positionals=("<wav-rspecifier or folder>", "<out-dir>"),
+    example="sd-simulate-replay --copies=2 --codecs=none,mp3 scp:data/eval/wav.scp data/eval_replayed",
+    options=(simulation.SimulationOptions, ResourceOptions, cli.InputOptions),
+)
+
+
+def main(argv=None) -> int:
+    """Run the command; returns its exit status."""
+    return COMMAND.run(body, argv)
+
+
+def body(context: cli.Context) -> int:
+    """Draw devices, loop by recording, write tables."""
+    rspecifier, out = context.positionals[0], Path(context.positionals[1])
+    options = context[simulation.SimulationOptions]
+    folder = out / "wav"
+    conf = out / "simulation.conf"
+    if conf.is_file():
+        cli.check_settings(str(out / "simulation"), options)
+    elif folder.exists():
+        raise ValueError(f"{out}: got a folder wav that this command did not make, need a new or an old directory of it. Choose another")
+    rspecifier, speakers = _recordings(rspecifier, out)
+    rows: dict[str, dict[str, str]] = {}
+    with audio.open_audio(rspecifier, allow_pipes=context[cli.InputOptions].allow_pipes) as table:
+        folder.mkdir(parents=True, exist_ok=True)
+        cli.save_settings(conf, options)
+        devices: dict[int, simulation.Devices] = {}
+
+        def copies(entry):
+            samples, rate_hz = entry.load()
+            if rate_hz not in devices:
+                devices[rate_hz] = simulation.draw_devices(options, rate_hz)
+            made = {}
+            for number in range(1, options.copies + 1):
+                utt = f"{entry.key}-r{number}"
+                copy = simulation.plan(options, devices[rate_hz], entry.key, number)
+                path = folder / f"{utt}.wav"
+                if not path.is_file():
+                    audio.write_audio(path, simulation.make(copy, samples, rate_hz), rate_hz)
+                labels = {"utt2spk": speakers.get(entry.key, entry.key), "utt2label": "spoof", "utt2source": entry.key}
+                made[utt] = {**labels, **copy.conditions, "wav.scp": os.path.abspath(path)}
+            return made
+
+        status = context.for_each(
+            table, copies, lambda _, made: rows.update(made), total=table.num_entries, num_threads=context[ResourceOptions].num_threads
+        )
+    for name in ("wav.scp", *TABLES):
+        _write(out / name, ((utt, rows[utt][name]) for utt in sorted(rows)))
+    utts_of: dict[str, list[str]] = {}
+    for utt in sorted(rows):
+        utts_of.setdefault(rows[utt]["utt2spk"], []).append(utt)
+    _write(out / "spk2utt", ((speaker, " ".join(utts)) for speaker, utts in sorted(utts_of.items())))
+    with streams.open_output(str(out / "simulation.json")) as file:
+        file.write((json.dumps({str(rate_hz): asdict(d) for rate_hz, d in devices.items()}, indent=1) + "\n").encode())
+    return status
+
+
+def _recordings(name: str, out: Path) -> tuple[str, dict[str, str]]:
+    """Rspecifier of the recordings, and the speaker of each that has one: of a folder, or by utt2spk beside a script file."""
+    if os.path.isdir(name):
+        named = {audio.name_sound(path, name): os.path.abspath(path) for path in audio.find_sounds(name)}
+        out.mkdir(parents=True, exist_ok=True)
+        _write(out / "source.scp", sorted((key, path) for (key, _), path in named.items()))
+        return f"scp:{out / 'source.scp'}", dict(named.keys())
+    form, _, path = parse_rspecifier(name)
+    utt2spk = Path(path).with_name("utt2spk")
+    if form != "scp" or not utt2spk.is_file():
+        return name, {}
+    return name, dict(line.split() for line in utt2spk.read_text().splitlines())
+
+
+def _write(path: Path, rows) -> None:
+    with streams.open_output(str(path)) as file:
+        file.write("".join(f"{key} {value}\n" for key, value in rows).encode())
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
