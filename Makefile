@@ -26,6 +26,7 @@ bench: .venv/ready-test                    ## speed against plain numpy, scipy a
 	$(BIN)/python benchmarks/bench_extraction.py
 	$(BIN)/python benchmarks/bench_baselines.py
 	$(BIN)/python benchmarks/bench_gmm.py
+	$(BIN)/python benchmarks/bench_scores.py
 	$(BIN)/python benchmarks/bench_tables.py
 
 clean:                                     ## what the recipes and the set-up wrote

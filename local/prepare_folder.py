@@ -27,6 +27,7 @@ from sdtools.streams import open_output
 SETS = ("train", "dev", "eval")
 LABELS = ("genuine", "spoof")
 RATE_HZ = 16000
+RESERVED = ("spk", "dur", "frames")  # utt2<column> would be another table
 
 
 def fail(message):
@@ -36,9 +37,11 @@ def fail(message):
 
 def from_folders(genuine, replayed):
     """Recordings of two folders: {utterance: {"file", "label", "speaker"}}."""
-    recordings = {}
+    recordings, seen = {}, {}
     for label, folder in zip(LABELS, (genuine, replayed)):
         for path in find_sounds(folder):
+            if seen.setdefault(path.resolve(), label) != label:
+                raise ValueError(f"{path}: folders: got it as genuine and as replayed, need folders apart. Move one out of the other")
             key, speaker = name_sound(path, folder)
             utt = f"{key}-{label}"
             if utt in recordings:
@@ -54,20 +57,25 @@ def from_table(path):
         reader = csv.DictReader(file)
         if not {"file", "label"} <= set(reader.fieldnames or ()):
             raise ValueError(f"{path}:1: head: got {reader.fieldnames}, need columns file and label. Name them in the first line")
+        for column in reader.fieldnames:
+            if not re.fullmatch(r"[a-z][a-z0-9]*", column) or column in RESERVED:
+                raise ValueError(
+                    f"{path}:1: head: got column {column!r}, need a word in small letters, none of {' '.join(RESERVED)}. Rename it"
+                )
         for row in reader:
             where = f"{path}:{reader.line_num}"
             if None in row or None in row.values():
                 raise ValueError(f"{where}: line: got another number of cells than {len(reader.fieldnames)}. Correct it")
             row = {name: "_".join(value.split()) if name != "file" else value.strip() for name, value in row.items()}
+            if empty := [name for name, value in row.items() if not value and name != "speaker"]:
+                raise ValueError(f"{where}: {empty[0]}: got nothing, need a word in every cell; '-' for none. Correct it")
             if row["label"] not in LABELS:
                 raise ValueError(f"{where}: label: got {row['label']!r}, need genuine or spoof. Correct it")
             stem = "_".join("_".join(Path(row["file"]).with_suffix("").parts).replace("/", "_").split())
             row["speaker"] = re.sub(r"\W", "_", row.get("speaker") or stem)
             utt = f"{row['speaker']}-{stem}"
             if utt in recordings:
-                raise ValueError(f"{where}: file: got {row['file']} again, need each once. Remove a line")
-            if empty := [name for name, value in row.items() if not value]:
-                raise ValueError(f"{where}: {empty[0]}: got nothing, need a word in every cell; '-' for none. Correct it")
+                raise ValueError(f"{where}: file: got the name of {recordings[utt]['file']} again, need each once. Rename or remove one")
             recordings[utt] = {**row, "file": os.path.join(os.path.dirname(path), row["file"])}
     return recordings
 
@@ -159,6 +167,9 @@ def main():
         for name, utts in parts.items():
             folder = args.data / name
             tables = {"wav.scp": "file", "utt2label": "label", "utt2spk": "speaker", **{f"utt2{column}": column for column in columns}}
+            for old in folder.glob("utt2*"):  # of an earlier run
+                if old.name not in tables:
+                    old.unlink()
             for table, column in tables.items():
                 write_table(folder / table, ((utt, recordings[utt][column]) for utt in utts))
             speakers = sorted({recordings[utt]["speaker"] for utt in utts})
@@ -166,7 +177,7 @@ def main():
             write_table(folder / "spk2utt", spk2utt)
             num_genuine = sum(recordings[utt]["label"] == "genuine" for utt in utts)
             print(f"{Path(__file__).name}: {name}: {num_genuine} genuine, {len(utts) - num_genuine} replayed, {len(speakers)} speakers")
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, csv.Error) as error:
         fail(error)
 
 

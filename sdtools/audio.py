@@ -1,7 +1,9 @@
 """Sound files and wav.scp entries, as samples."""
 
 import itertools
+import os
 import re
+import warnings
 from functools import partial
 from io import BytesIO
 from pathlib import Path
@@ -13,6 +15,8 @@ from sdtools.streams import TableError, open_input, open_output
 from sdtools.tables import TableReader
 
 BLOCK_FRAMES = 1 << 16
+MAX_FRAMES = 1 << 40  # a header with more does not know its length
+UNREADABLE = {".m4a", ".aac", ".amr", ".wma", ".webm", ".mp4", ".3gp", ".sph"}  # sound, but not libsndfile's
 STREAM_BYTES = 0x7FFFF000  # from here on, the length in a WAV header only says that it came through a pipe
 
 
@@ -74,8 +78,7 @@ def _read_sound(source, sample_rate_hz, channel):
         reason = getattr(e, "error_string", str(e))
         raise TableError(f"{who}: sound: got {reason!r}, need a format that libsndfile reads, whole. Check the file") from None
     samples = np.concatenate(blocks)
-    claims = [int(claim) for claim in re.findall(r"ata[^:\n]*: (\d+) \(should be", log)]
-    if len(samples) < num_frames or "rame count" in log or any(claim < STREAM_BYTES for claim in claims):
+    if len(samples) < num_frames or _is_cut(log):
         raise TableError(f"{who}: sound: got {len(samples)} samples, need more by its header; it is cut short. Copy it again")
     if not len(samples):
         raise TableError(f"{who}: sound: got 0 samples, need at least 1. Remove the entry")
@@ -85,8 +88,16 @@ def _read_sound(source, sample_rate_hz, channel):
     return samples, rate_hz
 
 
+def _is_cut(log):
+    """Whether libsndfile's log says that the header promises more than there is."""
+    claims = [int(claim) for claim in re.findall(r"ata[^:\n]*: (\d+) \(should be", log)]
+    return "rame count" in log or any(claim < STREAM_BYTES for claim in claims)
+
+
 def find_sounds(folder):
-    """Return the paths of all sound files in a folder and below, sorted.
+    """Return the paths of all sound files in a folder and below, links followed, sorted.
+
+    Warns of sound files of formats that libsndfile does not read.
 
     Raises
     ------
@@ -94,10 +105,17 @@ def find_sounds(folder):
         If there are none.
     """
     suffixes = {f".{kind.lower()}" for kind in soundfile.available_formats()} - {".raw"} | {".mp3", ".opus", ".aif"}
-    found = sorted(path for path in Path(folder).rglob("*") if path.suffix.lower() in suffixes and path.is_file())
+    found, others = [], []
+    for place, _, names in os.walk(folder, followlinks=True):
+        for name in names:
+            suffix = os.path.splitext(name)[1].lower()
+            if not name.startswith(".") and suffix in suffixes | UNREADABLE:
+                (others if suffix in UNREADABLE else found).append(Path(place, name))
+    if others:
+        warnings.warn(f"{folder}: left out {len(others)} files such as {others[0].name}, which libsndfile cannot read", stacklevel=2)
     if not found:
         raise TableError(f"{folder}: folder: got no sound file, need one or more. Check the path")
-    return found
+    return sorted(found)
 
 
 def name_sound(path, folder):
@@ -107,13 +125,13 @@ def name_sound(path, folder):
     The key begins with it and a '-', and the speaker has no character before '-', so that both sort alike, as Kaldi wants.
     """
     words = ["_".join(part.split()) for part in (*path.relative_to(folder).parent.parts, path.stem)]
-    if len(words) == 1 and "-" in words[0]:
-        words = words[0].split("-", 1)
+    if len(words) == 1 and "-" in words[0].strip("-"):
+        words = words[0].strip("-").split("-", 1)
     speaker = re.sub(r"\W", "_", words[0])
     return "-".join([speaker, *words[1:]]), speaker
 
 
-def read_windows(path, window_sec):
+def read_windows(path, window_sec, allow_pipes=False):
     """Yield (start_sec, total_sec, samples, rate_hz) of a sound file, samples (num_samples, num_channels) float64, one window at a time.
 
     A file longer than window_sec comes in windows of equal length, no longer than that; ``-`` and ``archive:byte`` are read whole first.
@@ -123,13 +141,18 @@ def read_windows(path, window_sec):
     TableError
         As load_audio.
     """
-    with open_input(str(path), allow_pipes=False) as source:
+    with open_input(str(path), allow_pipes) as source:
         if source.position:
             file = BytesIO(_read_riff(source))
         else:
             file = source.name if source.size is not None else BytesIO(source.read_all())
         try:
             with soundfile.SoundFile(file) as sound:
+                if sound.frames > MAX_FRAMES:
+                    raise TableError(f"{source.name}: sound: got a header without a length, need one; write it to a file, not to a pipe")
+                if _is_cut(sound.extra_info):
+                    need = "more by its header; it is cut short. Copy it again"
+                    raise TableError(f"{source.name}: sound: got {sound.frames} samples, need {need}")
                 num_windows = max(1, -(-sound.frames // int(window_sec * sound.samplerate)))
                 edges = np.linspace(0, sound.frames, num_windows + 1).astype(int).tolist()
                 for first, end in itertools.pairwise(edges):

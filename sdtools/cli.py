@@ -63,7 +63,7 @@ class Command:
     summary
         What it does, in a sentence or two.
     positionals
-        Names in order, e.g. `("<gmm>", "<feats-rspecifier>")`; a name that ends in `...` stands for one or more words.
+        Names in order, e.g. `("<gmm>", "<feats-rspecifier>")`; one that ends in `...` stands for one or more words, `[<name>...]` for any.
     example
         A command line that works in a recipe directory.
     options
@@ -132,8 +132,9 @@ class Command:
         return context
 
     def _check_positionals(self, words: list[str]) -> None:
-        variadic = any(name.endswith("...") for name in self.positionals)
-        if len(words) < len(self.positionals) or (len(words) > len(self.positionals) and not variadic):
+        variadic = any("..." in name for name in self.positionals)
+        num_needed = sum(not name.startswith("[") for name in self.positionals)
+        if len(words) < num_needed or (len(words) > len(self.positionals) and not variadic):
             cause = "; a value stands after '=', as in --name=true" if words[:1] in (["true"], ["false"]) else ""
             raise UsageError(f"{self.name}: arguments: got {len(words)}, need {' '.join(self.positionals) or 'none'}{cause}")
 

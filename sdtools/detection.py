@@ -13,6 +13,7 @@ from sdtools import audio, quality
 from sdtools.model import Model
 from sdtools.specifiers import read_scp
 from sdtools.streams import TableError
+from sdtools.summary import word
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,7 @@ class DetectOptions:
     prior: float = field(default=0.5, metadata={"help": "probability that a recording is genuine before it is heard"})
     channel: int | None = field(default=None, metadata={"help": "channel to judge, from 0; default: each"})
     window_sec: float = field(default=30.0, metadata={"help": "longer recordings are judged in windows of this length at most"})
+    allow_pipes: bool = field(default=False, metadata={"help": "run the commands that stand in the lines of scp:<script-file>"})
     allow_narrowband: bool = field(default=False, metadata={"help": "judge recordings of a lower rate than the model's, too"})
 
     def __post_init__(self):
@@ -46,6 +48,8 @@ def expand(names: Sequence[str]) -> Iterator[str]:
     for name in names:
         if name.startswith("scp:"):
             yield from (value for _, value in read_scp(name[4:]))
+        elif not name:
+            raise TableError("sound file: got an empty name, need a path. Is a variable of the shell empty?")
         elif Path(name).is_dir():
             yield from map(str, audio.find_sounds(name))
         else:
@@ -60,7 +64,7 @@ def judge(model: Model, path: str, options: DetectOptions) -> Iterator[dict]:
     TableError
         A sound that cannot be read, a rate below the model's, a channel that is not there.
     """
-    for start_sec, total_sec, samples, rate_hz in audio.read_windows(path, options.window_sec):
+    for start_sec, total_sec, samples, rate_hz in audio.read_windows(path, options.window_sec, options.allow_pipes):
         if rate_hz < model.sample_rate_hz and not options.allow_narrowband:
             need = f"{model.sample_rate_hz} or more, as the model was trained on. Say --allow-narrowband=true to judge it nevertheless"
             raise TableError(f"{path}: sample rate: got {rate_hz} Hz, need {need}")
@@ -70,6 +74,20 @@ def judge(model: Model, path: str, options: DetectOptions) -> Iterator[dict]:
         for channel in range(num_channels) if options.channel is None else [options.channel]:
             place = {"file": path, "channel": channel if num_channels > 1 else None, "start_sec": start_sec, "total_sec": total_sec}
             yield {**place, **_judge_samples(model, samples[:, channel], rate_hz, options)}
+
+
+def threshold_of(model: Model, name: str) -> float:
+    """A threshold of the model.
+
+    Raises
+    ------
+    ValueError
+        The model has none of that name.
+    """
+    thresholds = model.about["thresholds"]["thresholds"]
+    if name not in thresholds:
+        raise ValueError(f"{model.path}: threshold: got {name}, need one of {' '.join(thresholds)}. Choose it")
+    return float(thresholds[name]["threshold"])
 
 
 def _judge_samples(model: Model, samples: np.ndarray, rate_hz: int, options: DetectOptions) -> dict:
@@ -86,11 +104,11 @@ def _judge_samples(model: Model, samples: np.ndarray, rate_hz: int, options: Det
     if measured.no_say:
         return result
     llr = model.score(samples)
-    threshold = float(model.about["thresholds"]["thresholds"][options.threshold]["threshold"])
+    threshold = threshold_of(model, options.threshold)
     log_odds = llr + math.log(options.prior) - math.log1p(-options.prior)
     posterior = 1 / (1 + math.exp(-log_odds)) if log_odds > -700 else 0.0
     decision = "genuine" if llr >= threshold else "replayed"
-    return {**result, "llr": llr, "decision": decision, "posterior": posterior, "threshold": threshold, "prior": options.prior}
+    return {**result, "llr": llr, "decision": decision, "posterior": posterior, "threshold": word(threshold), "prior": options.prior}
 
 
 def sentence(result: dict) -> str:
@@ -101,7 +119,9 @@ def sentence(result: dict) -> str:
     llr = result["llr"]
     times = math.exp(min(abs(llr), 20))
     sure = f"{times:.3g} times as probable if {'spoken live' if llr >= 0 else 'replayed'}"
-    numbers = f"LLR {llr:+.2f}, threshold {result['threshold']:+.2f}, P(genuine) {result['posterior']:.3f} at prior {result['prior']:g}"
+    numbers = (
+        f"LLR {llr:+.2f}, threshold {float(result['threshold']):+.2f}, P(genuine) {result['posterior']:.3f} at prior {result['prior']:g}"
+    )
     doubts = "".join(f"; {doubt}" for doubt in result["doubts"])
     return f"{place}: {result['decision']} ({numbers}): {sure}{doubts}"
 
@@ -129,4 +149,5 @@ def _place(result: dict) -> str:
 
 def _clock(seconds: float) -> str:
     """Hours, minutes and seconds."""
+    seconds = round(seconds, 1)
     return f"{int(seconds) // 3600}:{int(seconds) // 60 % 60:02d}:{seconds % 60:04.1f}"

@@ -14,6 +14,8 @@ AUTO_RIDGE = 1e-3
 CHUNK = 1 << 14
 """Trials at once: what they need stays in the cache."""
 MAX_STEPS = 100
+USELESS = 1e-6
+"""Deviation of the LLRs of a system that says nothing."""
 TOLERANCE = 1e-10
 """Directions with at most this share of the largest curvature are left out; one that keeps less than this of its own has no minimum."""
 
@@ -36,6 +38,8 @@ class FusionOptions:
         if self.costs and not (len(self.costs) == 3 and 0 < self.costs[0] < 1 and all(0 < cost < math.inf for cost in self.costs[1:])):
             got = ",".join(map(str, self.costs))
             raise ValueError(f"FusionOptions: costs: got {got}, need P(spoof),Cmiss,Cfa: a probability and two positive numbers")
+        if not 0 < self.effective_prior < 1:
+            raise ValueError(f"FusionOptions: costs: got {','.join(map(str, self.costs))}, need some between which a score can decide")
         if self.costs and self.prior != 0.5:
             raise ValueError(f"FusionOptions: prior, costs: got {self.prior} and {self.costs}, need one of them. Leave out the other")
         if not 0 <= self.ridge < math.inf:
@@ -55,7 +59,8 @@ class Fusion:
     """LLR = scores @ weights + offset, and how it was trained; objective 1 is as good as no scores.
 
     `neutral` has, if it was trained with missing scores, the score of each system that stands for one. `knots` (2, K), if there are
-    any, map what the sum gives to the LLR: linear between them, constant outside.
+    any, map what the sum gives to the LLR: linear between them, constant outside. `num_folds` is that of a cross-validation whose LLRs
+    were written beside it, else 0.
     """
 
     weights: np.ndarray
@@ -67,6 +72,7 @@ class Fusion:
     num_spoof: int
     neutral: np.ndarray | None = None
     knots: np.ndarray | None = None
+    num_folds: int = 0
 
 
 class SeparableError(ValueError):
@@ -74,17 +80,23 @@ class SeparableError(ValueError):
 
 
 def train_fusion(
-    scores: np.ndarray, is_genuine: np.ndarray, options: FusionOptions | None = None, trial_weights: np.ndarray | None = None
+    scores: np.ndarray,
+    is_genuine: np.ndarray,
+    options: FusionOptions | None = None,
+    trial_weights: np.ndarray | None = None,
+    allow_missing: bool = False,
 ) -> Fusion:
     """Weights and offset that turn the scores of one or more systems into a natural-log likelihood ratio.
 
     Parameters
     ----------
     scores : (num_trials, num_systems) array
-        Finite, but for NaN where a system has no score: there the score stands that the system's own calibration makes LLR 0.
+        Finite; with `allow_missing` also NaN where a system has no score: there the score stands that its own calibration makes LLR 0.
     is_genuine : (num_trials,) bool array
     trial_weights : (num_trials,) array, optional
         What each trial counts within its class; 0 is as good as no trial. Default: all alike.
+    allow_missing
+        Whether scores may be missing, now or when the fusion is applied.
 
     Raises
     ------
@@ -113,18 +125,22 @@ def train_fusion(
         )
     trial_weights = np.ones(len(scores)) if trial_weights is None else np.asarray(trial_weights, np.float64)
     if trial_weights.shape != is_genuine.shape or not ((trial_weights >= 0) & (trial_weights < np.inf)).all():
+        bad = [w for w in trial_weights.tolist() if not 0 <= w < math.inf][:1]
         raise ValueError(
-            f"train_fusion: trial weights: got {len(trial_weights)} from {trial_weights.min()} on, need a finite one, 0 or more, for each "
-            f"of {len(is_genuine)} trials. Correct them"
+            f"train_fusion: trial weights: got {len(trial_weights)}{''.join(f', one of {w}' for w in bad)}, need a finite one, 0 or more, "
+            f"for each of {len(is_genuine)} trials. Correct them"
         )
-    counts = trial_weights > 0
-    scores, is_genuine, trial_weights = scores[counts], is_genuine[counts], trial_weights[counts]
+    if not trial_weights.all():
+        counts = np.flatnonzero(trial_weights)
+        scores, is_genuine, trial_weights = scores[counts], is_genuine[counts], trial_weights[counts]
     num_genuine = int(is_genuine.sum())
     num_spoof = len(is_genuine) - num_genuine
     if not num_genuine or not num_spoof:
-        raise ValueError(f"train_fusion: trials: got {num_genuine} genuine, {num_spoof} spoof, need both. Check the labels")
+        raise ValueError(
+            f"train_fusion: trials: got {num_genuine} genuine, {num_spoof} spoof, need both. Check the labels, or the trial weights"
+        )
     neutral = None
-    if np.isnan(scores).any():
+    if allow_missing:
         neutral = _neutral_scores(scores, is_genuine, options, trial_weights)
         scores = fill_missing(scores, neutral)
     x = np.ones((scores.shape[1] + 1, len(scores)))  # one row a system, and one for the offset
@@ -132,7 +148,7 @@ def train_fusion(
     columns = x[:-1]
     bad = np.flatnonzero(~np.isfinite(columns).all(axis=1))
     if len(bad):
-        raise ValueError(f"train_fusion: system {bad[0] + 1}: got inf, need finite scores. Leave out or repair those trials")
+        raise ValueError(f"train_fusion: system {bad[0] + 1}: got inf or NaN, need finite scores. Leave out or repair those trials")
     constant = columns.min(axis=1) == columns.max(axis=1)
     mean = columns.mean(axis=1)
     columns -= mean[:, None]
@@ -143,7 +159,8 @@ def train_fusion(
     logit = math.log(prior) - math.log1p(-prior)
     entropy = -prior * math.log(prior) - (1 - prior) * math.log1p(-prior)
     classes = []
-    for chosen, sign, share in ((is_genuine, -1, prior), (~is_genuine, 1, 1 - prior)):
+    for members, sign, share in ((is_genuine, -1, prior), (~is_genuine, 1, 1 - prior)):
+        chosen = np.flatnonzero(members)
         v = trial_weights[chosen]
         classes.append((sign * x[:, chosen], sign * logit, v * (share / entropy / v.sum())))
     try:
@@ -191,7 +208,8 @@ def _neutral_scores(scores: np.ndarray, is_genuine: np.ndarray, options: FusionO
             warnings.simplefilter("ignore")  # the fusion says the same of it
             calibration = train_fusion(column[has, None], is_genuine[has], alone, trial_weights[has])
         (weight,) = calibration.weights
-        neutral[k] = -calibration.offset / weight if weight else column[has].mean()
+        values = column[has]
+        neutral[k] = -calibration.offset / weight if abs(weight) * values.std() > USELESS else values.mean()
     return neutral
 
 
@@ -247,7 +265,8 @@ def cross_validate(
     llrs = np.empty(len(scores))
     for fold in np.unique(folds):
         out = folds == fold
-        fusion = train_fusion(scores[~out], is_genuine[~out], options, None if trial_weights is None else trial_weights[~out])
+        weights = None if trial_weights is None else trial_weights[~out]
+        fusion = train_fusion(scores[~out], is_genuine[~out], options, weights, bool(np.isnan(scores).any()))
         llrs[out] = apply_fusion(fusion, scores[out])
     return llrs
 
@@ -269,8 +288,9 @@ def apply_fusion(fusion: Fusion, scores: np.ndarray) -> np.ndarray:
         )
     if fusion.neutral is not None:
         scores = fill_missing(scores, fusion.neutral)
+    used = fusion.weights != 0  # a score that does not count may be infinite
     with np.errstate(invalid="ignore"):
-        llrs = scores @ fusion.weights + fusion.offset
+        llrs = scores[:, used] @ fusion.weights[used] + fusion.offset
     if np.isnan(llrs).any():
         raise ValueError("apply_fusion: scores: got NaN, or inf that other scores undo, need numbers. Leave out or repair those trials")
     return llrs if fusion.knots is None else np.interp(llrs, *fusion.knots)
@@ -283,13 +303,23 @@ def _nonnegative_newton(classes: list, penalty: np.ndarray) -> tuple[np.ndarray,
     bounds = [(0, None)] * (len(penalty) - 1) + [(None, None)]
     start, options = np.zeros(len(penalty)), {"gtol": 1e-10, "ftol": 0, "maxiter": MAX_STEPS}
     found = minimize(lambda w: _objective(classes, penalty, w)[:2], start, jac=True, method="L-BFGS-B", bounds=bounds, options=options)
-    free = np.append(found.x[:-1] > 0, True)
-    while True:
+    free, best = np.append(found.x[:-1] > 0, True), None
+    for _ in range(2 * len(penalty)):
         w = np.zeros(len(penalty))
         w[free], value, rank = _newton([(x[free], offset, v) for x, offset, v in classes], penalty[free])
-        if (w[:-1] >= 0).all():
-            return w, value, rank
-        free[:-1] &= w[:-1] > 0
+        if (w[:-1] < 0).any():
+            free[:-1] &= w[:-1] > 0
+            continue
+        if best is None or value < best[1]:
+            best = w, value, rank
+        gradient = _objective(classes, penalty, w)[1]
+        left_out = np.where(free, 0, gradient)
+        if left_out.min() >= -1e-9:  # no system that is left out would help
+            break
+        free[np.argmin(left_out)] = True
+    if best is None:
+        raise ValueError("train_fusion: nonnegative weights: got none that are best, need other systems. Leave out those that are alike")
+    return best
 
 
 def _newton(classes: list, penalty: np.ndarray) -> tuple[np.ndarray, float, int]:

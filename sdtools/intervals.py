@@ -69,6 +69,6 @@ def by_class(speakers: np.ndarray | None, is_genuine: np.ndarray) -> tuple[np.nd
     groups = None if speakers is None else (speakers[is_genuine], speakers[~is_genuine])
     if groups and all(len(set(group.tolist())) > 1 for group in groups):
         return groups
-    lack = "a class with one speaker" if groups else "no utt2spk beside the labels"
-    warnings.warn(f"got {lack}: intervals are by trial, too narrow where trials of a speaker are alike", stacklevel=2)
+    lack = "got a class with one speaker: " if groups else ""
+    warnings.warn(f"{lack}intervals are by trial, too narrow where trials of a speaker are alike", stacklevel=2)
     return None

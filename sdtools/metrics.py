@@ -252,8 +252,8 @@ def pav_calibration(scores: Scores) -> np.ndarray:
 
     Notes
     -----
-    The LLRs are those of PAV blocks, at the mean of each block's scores; with one more genuine and one more spoof trial at either end,
-    so that all are finite (`test_metrics.py::test_pav_calibration`). Finite scores only.
+    The LLRs are those of PAV blocks, at the (lower) median of each block's scores; with one more genuine and one more spoof trial at
+    either end, so that all are finite (`test_metrics.py::test_pav_calibration`). Finite scores only.
     """
     padded = Scores(*(np.concatenate([[-np.inf], values, [np.inf]]) for values in scores))
     hull = convex_hull(padded)
@@ -261,10 +261,9 @@ def pav_calibration(scores: Scores) -> np.ndarray:
     llrs = np.log(np.diff(hull.num_miss) / -np.diff(hull.num_false_alarms)) - math.log(num_genuine / num_spoof)
     both = np.sort(np.concatenate(scores))
     edges = np.searchsorted(both, hull.thresholds)
-    sums = np.concatenate([[0], np.cumsum(both)])
     filled = edges[1:] > edges[:-1]
-    means = np.diff(sums[edges])[filled] / np.diff(edges)[filled]
-    return np.stack([means, llrs[filled]])
+    medians = both[(edges[:-1] + edges[1:] - 1)[filled] // 2]
+    return np.stack([medians, llrs[filled]])
 
 
 def eer(scores: Scores, method: str = "interp") -> Eer:
@@ -317,22 +316,28 @@ def eer(scores: Scores, method: str = "interp") -> Eer:
 def thresholds(scores: Scores, options: MetricOptions, max_false_alarm_rate: float) -> dict[str, float]:
     """Thresholds by name, to decide by: accept if score >= it.
 
-    `eer`: of the interpolated EER. `bayes`: for LLRs, at the prior and costs of the options. `false_alarm`: the least one whose
-    false-alarm rate on these scores is not above the given one; inf if none has.
+    `eer`: of the EER by the first method. `bayes`: for LLRs, at the prior and costs of the options. `false_alarm`: the least one whose
+    false-alarm rate on these scores is not above the given one; inf if it takes that.
 
     Raises
     ------
     ValueError
-        A rate that is none.
+        A rate that is none; more spoofs with an infinite score than it allows, which no threshold rejects.
     """
     if not 0 <= max_false_alarm_rate <= 1:
         raise ValueError(f"thresholds: false-alarm rate: got {max_false_alarm_rate}, need 0 to 1")
     candidates = np.append(np.unique(np.concatenate(scores)), np.inf)
+    is_low = roc(scores, candidates).p_false_alarm <= max_false_alarm_rate
+    if not is_low.any():
+        raise ValueError(
+            f"thresholds: false-alarm rate: got spoofs with an infinite score, need a share of {max_false_alarm_rate:g} at most to pass. "
+            "Repair the scores, or allow more"
+        )
     p = options.effective_prior
     return {
-        "eer": eer(scores).threshold,
+        "eer": eer(scores, options.eer[0]).threshold,
         "bayes": math.log1p(-p) - math.log(p),
-        "false_alarm": float(candidates[np.argmax(roc(scores, candidates).p_false_alarm <= max_false_alarm_rate)]),
+        "false_alarm": float(candidates[np.argmax(is_low)]),
     }
 
 

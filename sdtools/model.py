@@ -91,9 +91,10 @@ def write_model(
     about
         What else model.json shall hold: `thresholds`, as sd-eval-scores --thresholds writes them, and whatever tells of the training.
     """
-    folder = Path(folder)
-    new = folder.with_name(f".{folder.name}.tmp")
-    shutil.rmtree(new, ignore_errors=True)
+    folder = Path(folder).resolve()
+    new, old = (folder.with_name(f".{folder.name}.{what}") for what in ("tmp", "old"))
+    for leftover in (new, old):
+        shutil.rmtree(leftover, ignore_errors=True)
     try:
         for name, source in systems.items():
             (new / name).mkdir(parents=True)
@@ -104,10 +105,12 @@ def write_model(
         files = {str(path.relative_to(new)): _sha256(path) for path in sorted(new.rglob("*")) if path.is_file()}
         record = {"format": FORMAT, "sdtools": __version__, "systems": list(systems), **about, "files": files}
         (new / "model.json").write_text(json.dumps(record, indent=2, allow_nan=False) + "\n")
-        shutil.rmtree(folder, ignore_errors=True)
+        if folder.exists():
+            folder.rename(old)
         new.rename(folder)
     finally:
-        shutil.rmtree(new, ignore_errors=True)
+        for leftover in (new, old):
+            shutil.rmtree(leftover, ignore_errors=True)
 
 
 def load_model(path: str | os.PathLike) -> Model:
@@ -122,8 +125,11 @@ def load_model(path: str | os.PathLike) -> Model:
     try:
         about = json.loads((folder / "model.json").read_bytes())
         names, files, made_by = about["systems"], about["files"], about["sdtools"]
-        is_known = about["format"] == FORMAT and isinstance(files, dict) and all(name in about for name in ("thresholds", "sample_rate_hz"))
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        is_known = about["format"] == FORMAT and isinstance(files, dict)
+        sample_rate_hz = int(about["sample_rate_hz"])
+        for threshold in about["thresholds"]["thresholds"].values():
+            float(threshold["threshold"])
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"{folder}: model: got {error!r}, need a directory like a recipe's exp/<system>/model. Check the path") from None
     if not is_known:
         raise ValueError(f"{folder}: model: got format {about['format']} of sdtools {made_by}, need format {FORMAT}. Make it again")
@@ -135,8 +141,8 @@ def load_model(path: str | os.PathLike) -> Model:
     fusion, trained_on = scores.read_fusion(str(folder / "fusion.json"))
     if trained_on != names or not all({f"{name}/{file}" for file in ("feats.conf", *GMM_FILES)} <= files.keys() for name in names):
         raise ValueError(f"{folder}: model: got parts of other systems than {' '.join(names)}, need theirs. Make it again")
-    systems = [_load_system(folder / name, int(about["sample_rate_hz"])) for name in names]
-    model = Model(str(folder), about, systems, fusion, int(about["sample_rate_hz"]))
+    systems = [_load_system(folder / name, sample_rate_hz) for name in names]
+    model = Model(str(folder), about, systems, fusion, sample_rate_hz)
     noise = np.random.default_rng(0).standard_normal(model.sample_rate_hz // 2) * 0.1
     if not np.isfinite(model.score(noise)):
         raise ValueError(f"{folder}: model: got no finite score for noise, need one; it is damaged. Make it again")

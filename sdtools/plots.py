@@ -97,7 +97,7 @@ def det_figure(systems: Mapping[str, Scores], options: MetricOptions) -> Figure:
         x, y = places(points)
         moved = np.ones(len(x), bool)
         moved[1:] = np.diff(np.round(x, 2)).astype(bool) | np.diff(np.round(y, 2)).astype(bool)
-        axes.plot(x[moved], y[moved], drawstyle="steps-post", color=colour, linewidth=1.4, label=name)
+        axes.plot(x[moved], y[moved], drawstyle="steps-post", color=colour, linewidth=1.4, label=_plain(name))
         hull = convex_hull(scores)
         axes.plot(*places(hull), color=colour, linewidth=0.6)
         equal = probit(np.array([eer(scores).value]))
@@ -161,7 +161,7 @@ def order_figure(features: Mapping[str, Sequence[tuple[int, float, float, float]
     for i, ((name, rows), colour) in enumerate(zip(features.items(), COLOURS)):
         order, value, low, high = np.array(rows).T * np.array([[1], [100], [100], [100]])
         shifted = order + 0.12 * (i - (len(features) - 1) / 2)  # so that bars do not hide each other
-        axes.errorbar(shifted, value, [value - low, high - value], color=colour, marker="o", markersize=4, capsize=3, label=name)
+        axes.errorbar(shifted, value, [value - low, high - value], color=colour, marker="o", markersize=4, capsize=3, label=_plain(name))
     axes.set(xticks=sorted({row[0] for rows in features.values() for row in rows}), ylim=(0, None))
     axes.legend(fontsize=8)
     return figure
@@ -175,11 +175,16 @@ def heat_figure(conditions: Sequence[str], systems: Sequence[str], eers: np.ndar
     shown = axes.imshow(100 * eers, cmap="viridis", vmin=0, vmax=50, aspect="auto", interpolation="nearest")
     for (i, j), value in np.ndenumerate(100 * eers):
         axes.text(j, i, f"{value:.0f}", ha="center", va="center", fontsize=7, color="white" if value < 30 else "black")
-    axes.set_xticks(range(len(systems)), systems, rotation=60, ha="right", fontsize=7)
-    axes.set_yticks(range(len(conditions)), conditions, fontsize=7)
+    axes.set_xticks(range(len(systems)), list(map(_plain, systems)), rotation=60, ha="right", fontsize=7)
+    axes.set_yticks(range(len(conditions)), list(map(_plain, conditions)), fontsize=7)
     bar = figure.colorbar(shown, label="EER (%)")
     bar.outline.set_edgecolor(INK)
     return figure
+
+
+def _plain(name: str) -> str:
+    """A name as matplotlib takes it: no mathematics."""
+    return name.replace("$", r"\$")
 
 
 def _logit(p: float) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -60,16 +61,17 @@ def measure(samples: np.ndarray, rate_hz: int) -> Quality:
     above 4 kHz but rounding (`test_quality.py::test_bandwidth`).
     """
     peak = np.abs(samples).max(initial=0)
-    power = np.mean(samples**2) if len(samples) else 0.0
     at_peak = np.abs(samples) >= 0.9999 * peak if peak > 0.5 else np.zeros(len(samples), bool)
     runs = at_peak[2:] & at_peak[1:-1] & at_peak[:-2]
     clipped = np.zeros(len(samples), bool)
     for shift in range(3):
         clipped[shift : shift + len(runs)] |= runs
+    samples = samples - samples.mean() if len(samples) else samples  # an offset is no sound
+    power = np.mean(samples**2) if len(samples) else 0.0
     size = max(1, int(FRAME_SEC * rate_hz))
     frames = samples[: len(samples) // size * size].reshape(-1, size)
     frame_power = (frames**2).mean(axis=1)
-    window = 2 ** int(np.round(np.log2(0.032 * rate_hz)))
+    window = 2 ** max(1, round(math.log2(0.032 * rate_hz)))
     num_windows = len(samples) // window
     spectrum = np.zeros(window // 2 + 1)
     for start in range(0, num_windows, 1024):

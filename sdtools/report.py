@@ -119,9 +119,9 @@ def page(figures: Mapping, names: Sequence[str], scores: Sequence[Scores], resul
         )
     parts.append("</div>")
     for i in dict.fromkeys([best, *fusions]):
-        parts.append(_plots_of(figures["systems"][i], names[i], scores[i], options))
-    for column in figures["systems"][0]["by"]:
-        parts.append(_conditions(figures, column, names))
+        parts.append(_plots_of(figures["systems"][i], names[i], f"system-{i}", scores[i], options))
+    for i, column in enumerate(figures["systems"][0]["by"]):
+        parts.append(_conditions(figures, column, f"by-{i}", names))
     with matplotlib.rc_context(plots.PAGE_STYLE):
         filter_figure = plots.response_figure(design(FilterBankOptions(), 16000), [55], [0, 3, 6], plots.INK)
     filter_figure.set_size_inches(4.8, 3.6)
@@ -186,26 +186,26 @@ def _by_order(figures: Mapping, names: Sequence[str]) -> dict[str, list[tuple[in
     return {name: sorted(rows) for name, rows in features.items() if len(rows) > 1}
 
 
-def _plots_of(system: Mapping, name: str, scores: Scores, options: MetricOptions) -> str:
-    """What the scores of one system are worth as likelihood ratios."""
+def _plots_of(system: Mapping, name: str, identity: str, scores: Scores, options: MetricOptions) -> str:
+    """What the scores of one system are worth as likelihood ratios; `identity` begins the names of its elements."""
     eer, cllr = next(iter(system["eer"].values())), float(system["cllr"])
     loss = cllr - system["min_cllr"]
     parts = [
         _figure(
             plots.histogram_figure(scores, float(eer["threshold"]), options),
-            f"{name}-histogram",
+            f"{identity}-histogram",
             "Scores",
             "Histograms of the log-likelihood ratios of genuine and of replayed trials",
         ),
         _figure(
             plots.tippett_figure(scores),
-            f"{name}-tippett",
+            f"{identity}-tippett",
             "Tippett plot",
             "Share of the trials of each class whose log-likelihood ratio is above a value",
         ),
         _figure(
             plots.bayes_error_figure(scores),
-            f"{name}-bayes",
+            f"{identity}-bayes",
             "Normalised Bayes error",
             "Cost of Bayes decisions over the prior log odds, of the LLRs as they are and after the best calibration",
             f"Between the curves: what calibration would gain; Cllr {cllr:.3f}, of which {loss:.3f}.",
@@ -214,13 +214,13 @@ def _plots_of(system: Mapping, name: str, scores: Scores, options: MetricOptions
     return f"<h2>Scores of {escape(name)}</h2><div class=plots>{''.join(parts)}</div>"
 
 
-def _conditions(figures: Mapping, column: str, names: Sequence[str]) -> str:
+def _conditions(figures: Mapping, column: str, identity: str, names: Sequence[str]) -> str:
     """Heat map and table of the EER by condition."""
     conditions = list(figures["systems"][0]["by"][column])
     eers = np.array([[summary.first_eer(system["by"][column][c]) for system in figures["systems"]] for c in conditions])
     heat = _figure(
         plots.heat_figure(conditions, names, eers, column),
-        f"by-{column}",
+        identity,
         f"EER by {column}",
         f"EER of each system by {column}; the table below has the figures",
         "Replayed trials of a condition against all genuine ones.",

@@ -141,8 +141,10 @@ def join_scores(paths: Sequence[str], utts: Iterable[str] | None = None, missing
                 f"{path}: scores: got none for {len(lacks)} of {len(wanted)} utterances ({first}), need one for each; labels or scores "
                 "of another set, or scoring that did not end. Score them or say --missing=drop"
             )
-        if lacks and missing == "zero":
-            warnings.warn(f"{path}: {len(lacks)} of {len(wanted)} utterances have no score, which counts as LLR 0", stacklevel=2)
+        if missing == "zero" and (num_filled := len(present - system.keys())):
+            warnings.warn(f"{path}: {num_filled} of {len(wanted)} utterances have no score, which counts as LLR 0", stacklevel=2)
+        if missing == "zero" and not present & system.keys():
+            raise ValueError(f"{path}: scores: got none of a labelled utterance, need some. Check that the files belong together")
         if extra := len(system.keys() - wanted):
             warnings.warn(f"{path}: {extra} of {len(system)} scores have no label and are ignored", stacklevel=2)
     if not present:
@@ -215,19 +217,28 @@ def read_conditions(utt2label: str, column: str, utts: Sequence[str]) -> dict[st
 
 
 def read_speakers(utt2label: str, utts: Sequence[str]) -> np.ndarray | None:
-    """A number for the speaker of each utterance, (num_utts,), from `utt2spk` beside `utt2label`; None if there is none.
+    """A number for the speaker of each utterance, (num_utts,), from `utt2spk` beside `utt2label`; None, with a warning, if nobody knows.
 
-    Raises
-    ------
-    ValueError
-        As `read_conditions`.
+    Notes
+    -----
+    Where every utterance has a speaker of its own, as toolkits write it for want of better, speakers are not known.
     """
-    if not (os.path.isfile(utt2label) and os.path.isfile(os.path.join(os.path.dirname(utt2label), "utt2spk"))):
-        return None
-    numbers = np.empty(len(utts), int)
-    for number, indices in enumerate(read_conditions(utt2label, "spk", utts).values()):
-        numbers[indices] = number
-    return numbers
+    path = os.path.join(os.path.dirname(utt2label), "utt2spk")
+    lack = f"{path}: got no such file"
+    if os.path.isfile(utt2label) and os.path.isfile(path):
+        try:
+            by_speaker = read_conditions(utt2label, "spk", utts)
+        except ValueError as error:
+            lack = str(error).partition(". ")[0]
+        else:
+            numbers = np.empty(len(utts), int)
+            for number, indices in enumerate(by_speaker.values()):
+                numbers[indices] = number
+            if len(by_speaker) < len(utts):
+                return numbers
+            lack = f"{path}: got a speaker for each utterance"
+    warnings.warn(f"{lack}: speakers are not known", stacklevel=2)
+    return None
 
 
 def read_trial_weights(path: str, utts: Sequence[str]) -> np.ndarray:
@@ -283,7 +294,7 @@ def read_fusion(path: str) -> tuple[Fusion, list[str]]:
     except ValueError as error:
         raise ValueError(f"{path}: fusion: got no JSON ({error}), need the output of sd-train-fusion. Train it again") from None
     if isinstance(record, dict):
-        record = {"neutral": None, "knots": None, **record}  # of a file from before there were any
+        record = {"neutral": None, "knots": None, "num_folds": 0, **record}  # of a file from before there were any
     names = ["systems", *(f.name for f in fields(Fusion))]
     if not isinstance(record, dict) or set(record) != set(names):
         got = " ".join(record) if isinstance(record, dict) else type(record).__name__

@@ -13,6 +13,7 @@ from scipy.signal import resample_poly
 
 from sdtools import audio, replay
 
+BLOCK_FRAMES = 1 << 16
 CODECS = ("none", "mp3", "ogg", "8k")
 
 
@@ -103,7 +104,10 @@ def _read_responses(folder: Path, rate_hz: int) -> dict[str, tuple[float, ...]]:
             raise ValueError(f"{path}: impulse response: got '{error}', need a sound file. Take it out of --loudspeaker-irs") from None
         divisor = np.gcd(own_hz, rate_hz)
         response = resample_poly(samples[:, 0], rate_hz // divisor, own_hz // divisor)
-        responses["".join(path.stem.split())] = tuple((response / max(np.abs(response).max(), 1e-12)).tolist())
+        name = "".join(path.stem.split())
+        if name in responses:
+            raise ValueError(f"{path}: impulse response: got {name} again, need each name once. Rename the file")
+        responses[name] = tuple((response / max(np.abs(response).max(), 1e-12)).tolist())
     return responses
 
 
@@ -141,8 +145,13 @@ def store(samples: np.ndarray, rate_hz: int, codec: str) -> np.ndarray:
     else:
         buffer = io.BytesIO()
         kind = {"mp3": ("MP3", "MPEG_LAYER_III"), "ogg": ("OGG", "VORBIS")}[codec]
-        soundfile.write(buffer, samples, rate_hz, format=kind[0], subtype=kind[1])
-        buffer.seek(0)
-        back = soundfile.read(buffer)[0]
+        try:
+            with soundfile.SoundFile(buffer, "w", rate_hz, 1, format=kind[0], subtype=kind[1]) as sound:
+                for start in range(0, len(samples), BLOCK_FRAMES):  # libvorbis overflows on millions at once
+                    sound.write(samples[start : start + BLOCK_FRAMES])
+            buffer.seek(0)
+            back = soundfile.read(buffer)[0]
+        except soundfile.SoundFileError as error:
+            raise ValueError(f"codec {codec} at {rate_hz} Hz: got '{error}', need a rate that it has. Leave it out of --codecs") from None
     back = np.pad(back, (0, max(0, len(samples) - len(back))))[: len(samples)]
     return back / max(1.0, np.abs(back).max())

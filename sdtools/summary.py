@@ -30,7 +30,7 @@ def threshold_record(utt2label: str, path: str, sorted_scores: Scores, options: 
     by_name = {name: {"threshold": t, "p_miss": miss, "p_false_alarm": false_alarm} for name, t, miss, false_alarm in rows}
     made_by = {"sdtools": __version__, "utt2label": utt2label, "scores": path}
     settings = {name: getattr(options, name) for name in ("p_spoof", "c_miss", "c_fa")} | {"false_alarm_rate": false_alarm_rate}
-    counts = {"num_genuine": points.num_genuine, "num_spoof": points.num_spoof}
+    counts = {"num_genuine": points.num_genuine, "num_spoof": points.num_spoof, "eer": options.eer[0]}
     return {**made_by, **counts, **settings, "thresholds": by_name}
 
 
@@ -90,14 +90,18 @@ def is_fusion(system: Mapping) -> bool:
 
 
 def _fusion_sentences(figures: Mapping) -> list[str]:
-    """Each fusion beside the best of its members, if all of them are there."""
-    folders = {_folder(system["system"]): system for system in figures["systems"]}
+    """Each fusion beside the best of its members, if all of them are there with scores of the same name."""
+    by_path = {system["system"]: system for system in figures["systems"]}
     sentences = []
-    for folder, fused in folders.items():
+    for path, fused in by_path.items():
         if not is_fusion(fused):
             continue
-        _, trained_on = scores.read_fusion(os.path.join(folder, "fusion.json"))
-        members = [folders.get(_folder(path)) for path in trained_on]
+        folder, file = _folder(path), os.path.basename(path)
+        try:
+            _, trained_on = scores.read_fusion(os.path.join(folder, "fusion.json"))
+        except ValueError:  # whoever applies it will be told
+            continue
+        members = [by_path.get(os.path.join(os.path.dirname(member), file)) for member in trained_on]
         if None in members:
             continue
         best = min(members, key=first_eer)
@@ -105,7 +109,7 @@ def _fusion_sentences(figures: Mapping) -> list[str]:
         bounds = fused["eer_interval"]
         within = ", less than its interval tells apart" if gain and bounds and bounds[0] <= first_eer(best) <= bounds[1] else ""
         change = f"gains {percent(gain)}" if gain > 0 else f"loses {percent(-gain)}" if gain < 0 else "changes nothing"
-        name, member = os.path.basename(folder), os.path.basename(_folder(best["system"]))
+        name, member = os.path.basename(folder), os.path.basename(_folder(best["system"]) or best["system"])
         sentences.append(f"{name} (a fusion): {percent(first_eer(fused))} %, {change} on its best member, {member}{within}")
     return sentences
 

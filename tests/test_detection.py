@@ -1,9 +1,9 @@
 """sd-detect: every kind of recording that people have, and each line that it says about them."""
 
-import io
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 
@@ -56,7 +56,8 @@ def test_formats_give_one_score(detector, capsys):
     assert run(folder, "--json=out.json", "model", "zoo/a.wav", "zoo/deep/a.flac", "zoo/a.mp3") == 0
     results = json.loads((folder / "out.json").read_text())["results"]
     llr = model.load_model(folder / "model").score(x)
-    assert [r["llr"] for r in results[:2]] == [llr, llr] and results[2]["llr"] == pytest.approx(llr, abs=3)
+    assert [r["llr"] for r in results[:2]] == [llr, llr] and abs(llr) > 0.1
+    assert results[2]["llr"] == pytest.approx(llr, abs=3) and results[2]["llr"] != llr
     captured = capsys.readouterr()
     first = captured.out.splitlines()[0]
     assert re.fullmatch(
@@ -126,8 +127,10 @@ def test_what_cannot_be_read_is_said_and_the_rest_judged(detector, capsys):
     folder, x = detector
     (folder / "text.wav").write_text("no sound at all\n")
     soundfile.write(folder / "8k.wav", x[::2], 8000)
-    buffer = io.BytesIO()
-    soundfile.write(buffer, x, RATE_HZ, format="WAV")
+    for name, kind in (("cut.wav", "WAV"), ("cut.aiff", "AIFF")):
+        soundfile.write(folder / name, x, RATE_HZ, format=kind)
+        (folder / name).write_bytes((folder / name).read_bytes()[: len(x)])
+    (folder / "a\nb.wav").write_text("no sound\n")
     (folder / "cut.flac").write_bytes((folder / "zoo/deep/a.flac").read_bytes()[:20000])
     soundfile.write(folder / "nan.wav", np.where(np.arange(len(x)) == 77, np.nan, x), RATE_HZ, subtype="FLOAT")
     soundfile.write(folder / "empty.wav", x[:0], RATE_HZ)
@@ -135,6 +138,9 @@ def test_what_cannot_be_read_is_said_and_the_rest_judged(detector, capsys):
     bad = {
         "text.wav": r"text\.wav: sound: got 'Format not recognised\.', need a format that libsndfile reads",
         "8k.wav": r"8k\.wav: sample rate: got 8000 Hz, need 16000 or more, .* Say --allow-narrowband=true",
+        "cut.wav": r"cut\.wav: sound: got \d+ samples, need more by its header; it is cut short",
+        "cut.aiff": r"cut\.aiff: sound: got \d+ samples, need more by its header; it is cut short",
+        "a\nb.wav": r"a\\nb\.wav: sound: got 'Format not recognised\.'",
         "cut.flac": r"cut\.flac: sound: got ",
         "nan.wav": r"nan\.wav: samples: got NaN or inf, need finite numbers",
         "empty.wav": r"empty\.wav: sound: got 0 samples, need 1 or more",
@@ -147,11 +153,57 @@ def test_what_cannot_be_read_is_said_and_the_rest_judged(detector, capsys):
     assert len(errors) == len(bad) and "Traceback" not in captured.err
     for message in bad.values():
         assert any(re.search(r"ERROR \(sd-detect\) " + message, line) for line in errors), (message, errors)
-    assert "done 1 judgements, 6 files could not be read" in captured.err
+    assert f"done 1 judgements, {len(bad)} files could not be read" in captured.err
     assert run(folder, "--allow-narrowband", "model", "8k.wav") == 0
     assert "narrow-band" in capsys.readouterr().out
-    assert run(folder, "model", "nothing") == 1
-    assert "nothing: folder: got no sound file, need one or more" in capsys.readouterr().err
+    assert run(folder, "model", "zoo/a.wav", "nothing") == 1
+    captured = capsys.readouterr()
+    assert captured.out == "" and "nothing: folder: got no sound file, need one or more" in captured.err
+    assert run(folder, "--json=absent/out.json", "model", "zoo/a.wav") == 1
+    captured = capsys.readouterr()
+    assert captured.out == "" and "absent/out.json" in captured.err
+
+
+def test_a_length_that_nobody_knows(detector, capsys):
+    """FLAC as an encoder writes it into a pipe."""
+    folder, _ = detector
+    data = bytearray((folder / "zoo/deep/a.flac").read_bytes())
+    data[21] &= 0xF0  # the 36 bits of the number of samples
+    data[22:26] = bytes(4)
+    (folder / "piped.flac").write_bytes(data)
+    assert run(folder, "model", "piped.flac", "zoo/half.wav") == 1
+    captured = capsys.readouterr()
+    assert captured.out.startswith("zoo/half.wav: ") and "piped.flac: sound: got a header without a length" in captured.err
+
+
+def test_a_window_that_is_bad_keeps_those_before(detector):
+    folder, x = detector
+    soundfile.write(folder / "late.wav", np.concatenate([np.tile(x, 10), [np.nan] * 100]), RATE_HZ, subtype="FLOAT")
+    assert run(folder, "--window-sec=9", "--json=out.json", "model", "late.wav") == 1
+    first = json.loads((folder / "out.json").read_text())["results"][0]
+    assert first["start_sec"] == 0 and first["llr"] is not None
+
+
+def test_a_threshold_that_nothing_passes(detector, capsys):
+    folder, _ = detector
+    about = json.loads((folder / "model/model.json").read_text())
+    about["thresholds"]["thresholds"] = {"eer": {"threshold": "inf"}}
+    shutil.copytree(folder / "model", folder / "strict")
+    (folder / "strict/model.json").write_text(json.dumps(about))
+    assert run(folder, "--json=out.json", "strict", "zoo/a.wav") == 0
+    captured = capsys.readouterr()
+    assert "WARNING (sd-detect) strict: threshold eer is infinite" in captured.err and "replayed (" in captured.out
+    assert json.loads((folder / "out.json").read_text())["results"][0]["threshold"] == "inf"
+    assert run(folder, "--threshold=bayes", "strict", "zoo/a.wav") == 1
+    assert "strict: threshold: got bayes, need one of eer" in capsys.readouterr().err
+
+
+def test_commands_of_a_script_file_run_only_if_allowed(detector, capsys):
+    folder, _ = detector
+    (folder / "pipe.scp").write_text("u1 cat zoo/a.wav |\n")
+    assert run(folder, "model", "scp:pipe.scp") == 1
+    assert "Say --allow-pipes=true" in capsys.readouterr().err
+    assert run(folder, "--allow-pipes", "model", "scp:pipe.scp") == 0
 
 
 @pytest.mark.parametrize(
@@ -168,6 +220,10 @@ def test_settings_that_are_refused(detector, capsys, option, message):
 
 
 def test_info(detector, capsys):
-    assert run(detector[0], "--info", "model", "zoo/a.wav") == 0
-    out = capsys.readouterr().out
-    assert '"note": "Trained on noise."' in out and '"threshold": -0.6' in out and "sha" not in out
+    assert run(detector[0], "--info", "model") == 0
+    about = json.loads(capsys.readouterr().out)
+    assert about["note"] == "Trained on noise." and about["thresholds"]["thresholds"] == THRESHOLDS and "files" not in about
+    assert run(detector[0], "model") == 1
+    assert "sound files: got none, need one or more, or --info" in capsys.readouterr().err
+    assert run(detector[0], "model", "") == 1
+    assert "sound file: got an empty name, need a path" in capsys.readouterr().err

@@ -84,13 +84,14 @@ def test_commands_for_scores(tmp_path):
             path = folder / "exp" / system / "scores" / f"{name}.txt"
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text("".join(f"{utt} {score}\n" for utt, score in zip(utts, column)))
-    (folder / "exp/fusion/scores").mkdir(parents=True)
+    for name in ("fusion", "fusion_of_eval"):
+        (folder / "exp" / name / "scores").mkdir(parents=True)
     for block in blocks("scores.md"):
         result = run(block, folder)
         assert result.returncode == 0 and "WARNING" not in result.stderr, f"{block}\n{result.stdout}\n{result.stderr}"
     assert (folder / "exp/report/index.html").stat().st_size > 100_000
     assert json.loads((folder / "exp/cf_sd6/thresholds.json").read_text())["thresholds"]["false_alarm"]["p_false_alarm"] <= 0.05
-    assert len((folder / "exp/fusion/scores/held_out.txt").read_text().splitlines()) == 500
+    assert len((folder / "exp/fusion_of_eval/scores/eval.txt").read_text().splitlines()) == 500
 
 
 def test_commands_for_kaldi_users(recipe):

@@ -123,6 +123,7 @@ def test_nonnegative_weights_are_the_best_of_all_subsets(seed, ridge):
     rng = np.random.default_rng(seed)
     is_genuine = np.arange(80) < 35
     scores = rng.normal(size=(80, 3)) + rng.uniform(-1, 1, 3) * is_genuine[:, None]
+    scores = rng.choice([1, 0.1, 0.01]) * scores + rng.normal(size=(80, 1)) + is_genuine[:, None]  # alike, more or less
     fusion = train_quietly(scores, is_genuine, nonnegative=True, ridge=ridge)
     best = 1.0
     for subset in ([0], [1], [2], [0, 1], [0, 2], [1, 2], [0, 1, 2]):
@@ -130,8 +131,8 @@ def test_nonnegative_weights_are_the_best_of_all_subsets(seed, ridge):
         if (free.weights >= 0).all():
             best = min(best, free.objective)
     assert (fusion.weights >= 0).all()
-    assert fusion.objective == pytest.approx(best, abs=1e-10)
-    assert fusion.objective == pytest.approx(objective(fusion, scores, is_genuine), abs=1e-10)
+    assert fusion.objective == pytest.approx(best, abs=1e-11)
+    assert fusion.objective == pytest.approx(objective(fusion, scores, is_genuine), abs=1e-9)
 
 
 def test_a_missing_score_counts_as_no_evidence():
@@ -139,7 +140,7 @@ def test_a_missing_score_counts_as_no_evidence():
     scores, is_genuine = synthetic_set()
     holes = np.random.default_rng(0).random((500, 2)) < 0.1
     with_holes = np.where(holes, np.nan, scores[:, :2])
-    fusion = train(with_holes, is_genuine, prior=0.3)
+    fusion = train_fusion(with_holes, is_genuine, FusionOptions(prior=0.3), allow_missing=True)
     filled = with_holes.copy()
     for k in range(2):
         alone = train(scores[~holes[:, k], k : k + 1], is_genuine[~holes[:, k]], prior=0.3)
@@ -151,6 +152,34 @@ def test_a_missing_score_counts_as_no_evidence():
     np.testing.assert_array_equal(apply_fusion(fusion, with_holes), apply_fusion(expected, filled))
     with pytest.raises(ValueError, match="apply_fusion: scores: got NaN"):
         apply_fusion(expected, with_holes)
+
+
+def test_missing_scores_may_come_later_or_in_one_fold_only():
+    """A fusion of complete scores knows what stands for a missing one, if it is asked to; so do all folds if one has a hole."""
+    scores, is_genuine = synthetic_set()
+    fusion = train_fusion(scores[:, :2], is_genuine, allow_missing=True)
+    assert np.isfinite(apply_fusion(fusion, [[np.nan, 0.3], [np.nan, np.nan]])).all()
+    holed = scores[:, :2].copy()
+    holed[7, 1] = np.nan
+    assert np.isfinite(cross_validate(holed, is_genuine, np.arange(500) % 5)).all()
+    with pytest.raises(ValueError, match="system 1: got scores of one class at most, need both to calibrate it"):
+        train_fusion(np.where(is_genuine[:, None], np.nan, scores[:, :2]), is_genuine, allow_missing=True)
+
+
+@pytest.mark.parametrize("shift", [0, 1e-9])
+def test_a_missing_score_of_a_useless_system_is_its_mean(shift):
+    """The same scores in both classes, or nearly: a weight that is but rounding says nothing."""
+    scores = np.column_stack([synthetic_set()[0][:, 0], np.resize(np.arange(10.0), 500)])
+    scores[:200, 1] += shift
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        neutral = train_fusion(scores, np.arange(500) < 200, FusionOptions(prior=0.05), allow_missing=True).neutral
+    assert neutral[1] == pytest.approx(4.5, abs=1e-6)
+
+
+def test_a_score_without_weight_may_be_infinite():
+    fusion = Fusion(np.array([1.0, 0.0]), 0.5, 0.5, 0, 0.4, 10, 10)
+    np.testing.assert_array_equal(apply_fusion(fusion, [[1.0, np.inf], [2, -np.inf]]), [1.5, 2.5])
 
 
 @settings(deadline=None, max_examples=50)
@@ -332,8 +361,8 @@ def test_wrong_sign_is_a_negative_weight():
 @pytest.mark.parametrize(
     ("scores", "is_genuine", "message"),
     [
-        ([[1.0, 2], [3, np.inf]], [True, False], r"system 2: got inf, need finite scores\. Leave out"),
-        ([[np.nan, 2], [3, 1]], [True, False], r"system 1: got scores of one class at most, need both to calibrate it"),
+        ([[1.0, 2], [3, np.inf]], [True, False], r"system 2: got inf or NaN, need finite scores\. Leave out"),
+        ([[np.nan, 2], [3, 1]], [True, False], r"system 1: got inf or NaN"),
         ([[1.0], [2]], [True, True], r"trials: got 2 genuine, 0 spoof, need both\. Check the labels"),
         ([[1.0], [2]], [False, False], r"trials: got 0 genuine, 2 spoof, need both"),
         ([1.0, 2], [True, False], r"scores, labels: got shapes \(2,\), \(2,\), need \(trials, systems\), \(trials,\)\. Join by id"),

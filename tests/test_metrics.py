@@ -407,6 +407,21 @@ def test_thresholds_keep_what_they_promise(genuine, spoof, rate):
     assert not lower or np.mean(np.array(spoof) >= max(lower)) > rate
 
 
+def test_an_outlier_moves_no_knot():
+    rng = np.random.default_rng(0)
+    genuine, spoof = rng.normal(1, 1, 200), rng.normal(-1, 1, 300)
+    knots = metrics.pav_calibration(sort_scores(genuine, spoof))
+    spoof[np.argmin(spoof)] = -1e17
+    np.testing.assert_array_equal(metrics.pav_calibration(sort_scores(genuine, spoof)), knots)
+
+
+def test_spoofs_that_no_threshold_rejects():
+    scores = sort_scores([1, 2, 3], [0, np.inf, np.inf, -1])
+    assert metrics.thresholds(scores, MetricOptions(), 0.5)["false_alarm"] == 1
+    with pytest.raises(ValueError, match=r"false-alarm rate: got spoofs with an infinite score, need a share of 0\.4 at most"):
+        metrics.thresholds(scores, MetricOptions(), 0.4)
+
+
 def test_a_rate_that_is_none():
     with pytest.raises(ValueError, match=r"thresholds: false-alarm rate: got 1\.5, need 0 to 1"):
         metrics.thresholds(sort_scores([1], [0]), MetricOptions(), 1.5)
@@ -427,4 +442,6 @@ def test_pav_calibration(genuine, spoof):
     of_trial = llrs[np.searchsorted(values, both)]
     levels = np.unique(np.round(of_trial, 9))
     np.testing.assert_allclose(knots[1], levels, atol=1e-8)
-    np.testing.assert_allclose(knots[0], [both[np.round(of_trial, 9) == level].mean() for level in levels], atol=1e-9)
+    np.testing.assert_allclose(
+        knots[0], [np.sort(both[np.round(of_trial, 9) == level])[(np.sum(np.round(of_trial, 9) == level) - 1) // 2] for level in levels]
+    )

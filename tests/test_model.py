@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from sdtools import cli, model, scores
-from sdtools.audio import write_audio
+from sdtools.audio import load_audio, write_audio
 from sdtools.bin import (
     compute_cqcc_feats,
     compute_feats,
@@ -46,10 +46,9 @@ def parts(tmp_path_factory):
         ark = f"{folder}/{name}.ark"
         assert command.main(["--print-args=false", *options, f"scp:{folder}/wav.scp", f"ark:{ark}"]) == 0
         (folder / name).mkdir()
-        for label, noisy in (("genuine", "0"), ("spoof", "1")):
+        for label, num_components in (("genuine", 4), ("spoof", 1)):
             gmm = f"{folder}/{name}/{label}.gmm"
-            argv = ["--num-components=2", f"--variance-floor=0.{noisy}1", f"ark:{ark}", gmm]
-            assert train_gmm.main(["--print-args=false", *argv]) == 0
+            assert train_gmm.main(["--print-args=false", f"--num-components={num_components}", f"ark:{ark}", gmm]) == 0
         gmms = [f"{folder}/{name}/{label}.gmm" for label in ("genuine", "spoof")]
         out = f"{folder}/{name}/scores.txt"
         assert score_gmm.main(["--print-args=false", *gmms, f"ark:{ark}", out]) == 0
@@ -66,23 +65,24 @@ def write(folder, made, names, **about):
 
 @pytest.mark.parametrize("name", SYSTEMS)
 def test_scores_are_those_of_the_commands(parts, tmp_path, name):
-    _, made = parts
+    folder, made = parts
     fusion = write(tmp_path / "model", made, [name])
     loaded = model.load_model(tmp_path / "model")
-    for seed in range(4):
-        samples = np.round(signal(seed) * 2**15) / 2**15
-        want = apply_fusion(fusion, [[made[name][2][f"u{seed}"]]])[0]
-        assert loaded.score(samples) == pytest.approx(want, abs=1e-5)
+    llrs = [made[name][2][f"u{seed}"] for seed in range(4)]
+    assert min(map(abs, llrs)) > 0.1 and len(set(llrs)) == 4
+    for seed, llr in enumerate(llrs):
+        samples, _ = load_audio(folder / f"{seed}.wav")
+        assert loaded.score(samples) == pytest.approx(apply_fusion(fusion, [[llr]])[0], abs=1e-5)
 
 
 def test_a_fusion_copied_elsewhere(parts, tmp_path):
-    _, made = parts
+    folder, made = parts
     names = ["cm_sd0", "cqcc", "mcf"]
     fusion = write(tmp_path / "model", made, names, note="Hello.")
     shutil.move(tmp_path / "model", tmp_path / "other place")
     loaded = model.load_model(tmp_path / "other place")
     want = apply_fusion(fusion, [[made[name][2]["u1"] for name in names]])[0]
-    assert loaded.score(np.round(signal(1) * 2**15) / 2**15) == pytest.approx(want, abs=1e-5)
+    assert loaded.score(load_audio(folder / "1.wav")[0]) == pytest.approx(want, abs=1e-5)
     assert loaded.about["note"] == "Hello." and loaded.about["systems"] == names and loaded.sample_rate_hz == RATE_HZ
 
 
@@ -90,6 +90,9 @@ def test_an_older_model_is_replaced_whole(parts, tmp_path):
     _, made = parts
     write(tmp_path / "model", made, ["cqcc", "tc"])
     write(tmp_path / "model", made, ["cm_sd0"])
+    (tmp_path / "link").symlink_to(tmp_path / "model")
+    write(tmp_path / "link", made, ["cm_sd0"])
+    (tmp_path / "link").unlink()
     assert sorted(path.name for path in (tmp_path / "model").iterdir()) == ["cm_sd0", "fusion.json", "model.json"]
     with pytest.raises(FileNotFoundError):
         write(tmp_path / "model", {**made, "cqcc": (tmp_path, tmp_path / "none", {})}, ["cm_sd0", "cqcc"])
@@ -108,6 +111,8 @@ def change(path, **values):
         (lambda m: shutil.rmtree(m), r"model: got FileNotFoundError\(.*\), need a directory like a recipe's exp/<system>/model"),
         (lambda m: (m / "model.json").write_text("{"), r"model: got JSONDecodeError"),
         (lambda m: (m / "model.json").write_text("{}"), r"model: got KeyError\('systems'\)"),
+        (lambda m: change(m / "model.json", thresholds={}), r"model: got KeyError\('thresholds'\)"),
+        (lambda m: change(m / "model.json", thresholds={"thresholds": {"eer": 3}}), r"model: got TypeError"),
         (lambda m: change(m / "model.json", format=99), r"model: got format 99 of sdtools .*, need format 1\. Make it again"),
         (lambda m: (m / "cqcc/spoof.gmm").unlink(), r"cqcc/spoof\.gmm: got another file, or none"),
         (lambda m: (m / "cqcc/spoof.gmm").write_bytes(b"\0B"), r"cqcc/spoof\.gmm: got another file, or none"),

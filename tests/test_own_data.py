@@ -3,6 +3,8 @@
 import csv
 import json
 import os
+import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +14,7 @@ import pytest
 import soundfile
 from test_recipe import ROOT, make_copy, run
 
+from sdtools.audio import find_sounds, name_sound
 from sdtools.bin import detect, simulate_replay
 
 RATE_HZ = 16000
@@ -47,19 +50,17 @@ def live(tmp_path):
 
 def test_simulation_of_a_folder(live, tmp_path, capsys):
     """Names, speakers and conditions; the same again; a copy that is lost is made anew, byte for byte; another seed is refused."""
-    stereo = live / "sp4-1.flac"
     argv = ["--copies=2", "--codecs=none,8k", str(live), str(tmp_path / "out")]
-    assert simulate_replay.main(argv) == 1
-    assert "sp4-1: " not in capsys.readouterr().out and not (tmp_path / "out/wav.scp").exists()
-    stereo.unlink()
     assert simulate_replay.main(["--num-threads=2", *argv]) == 0
     out = tmp_path / "out"
     assert subprocess.run([*VALIDATE, out], capture_output=True).returncode == 0
     wavs = words(out / "wav.scp")
-    assert len(wavs) == 38 and "sp1-take_0-r2" in wavs and words(out / "utt2spk")["sp1-take_0-r2"] == "sp1"
+    assert len(wavs) == 40 and "sp1-take_0-r2" in wavs and words(out / "utt2spk")["sp1-take_0-r2"] == "sp1"
     assert set(words(out / "utt2label").values()) == {"spoof"} and set(words(out / "utt2codec").values()) == {"none", "8k"}
     assert words(out / "utt2source")["sp0-1-r1"] == "sp0-1"
-    devices = json.loads((out / "simulation.json").read_text())[str(RATE_HZ)]
+    simulation = json.loads((out / "simulation.json").read_text())
+    assert list(simulation) == ["16000", "48000"]
+    devices = simulation["16000"]
     for table, kind in (("utt2env", "env"), ("utt2playback", "playback"), ("utt2recorder", "recorder")):
         assert set(words(out / table).values()) <= set(devices[kind])
     files = {path: path.read_bytes() for path in sorted(out.rglob("*")) if path.is_file()}
@@ -71,10 +72,33 @@ def test_simulation_of_a_folder(live, tmp_path, capsys):
     assert [path for path in times if path.stat().st_mtime_ns != times[path]] == [lost]
     capsys.readouterr()
     assert simulate_replay.main(["--seed=1", *argv]) == 1
-    assert "settings: got --seed=1, need --seed=0 as in" in capsys.readouterr().err
+    assert re.search(r"out: settings: got .*--seed=1 .*, need .*--seed=0 .* as it was begun with", capsys.readouterr().err)
     (tmp_path / "other/wav").mkdir(parents=True)
     assert simulate_replay.main([str(live), str(tmp_path / "other")]) == 1
     assert "got a folder wav that this command did not make" in capsys.readouterr().err
+    assert simulate_replay.main([str(live), str(live / "out")]) == 1
+    assert "got an output inside" in capsys.readouterr().err
+    assert simulate_replay.main(["--rt60-sec=20,30", str(live), str(tmp_path / "new")]) == 1
+    assert "Room: rt60_sec: got" in capsys.readouterr().err and not (tmp_path / "new").exists()
+    shutil.copy(live / "sp0-0.flac", live / "sp0-0.wav")
+    assert simulate_replay.main([str(live), str(tmp_path / "new")]) == 1
+    assert "sp0-0.wav: name: got sp0-0 as of" in capsys.readouterr().err and not (tmp_path / "new").exists()
+    (tmp_path / "twice.scp").write_text(f"u {live}/sp0-0.flac\nu {live}/sp0-1.flac\n")
+    assert simulate_replay.main([f"scp:{tmp_path}/twice.scp", str(tmp_path / "new")]) == 1
+    assert re.search(r"u \(.*twice\.scp:2\): name: got it twice", capsys.readouterr().err)
+
+
+def test_names_of_files(tmp_path):
+    """What comes of them: key and speaker."""
+    for name in ("a-1.wav", "b.wav", "-c.wav", "deep/er/x y.flac", "d+e/1.wav", ".hidden.wav", "notes.txt", "memo.m4a"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("")
+    (tmp_path / "link").symlink_to(tmp_path / "deep")
+    with pytest.warns(UserWarning, match=r"left out 1 files such as memo\.m4a, which libsndfile cannot read"):
+        found = find_sounds(tmp_path)
+    assert {name_sound(path, tmp_path) for path in found} == {
+        *(("a-1", "a"), ("b", "b"), ("_c", "_c"), ("deep-er-x_y", "deep"), ("d_e-1", "d_e"), ("link-er-x_y", "link")),
+    }
 
 
 def test_simulation_of_a_data_directory(live, tmp_path):
@@ -89,7 +113,8 @@ def test_simulation_of_a_data_directory(live, tmp_path):
 
 
 def test_folders_become_sets_without_a_common_speaker(live, tmp_path):
-    result = prepare("--genuine", live, "--replayed", live, tmp_path / "data")
+    shutil.copytree(live, tmp_path / "replayed")
+    result = prepare("--genuine", live, "--replayed", tmp_path / "replayed", tmp_path / "data")
     assert result.returncode == 0, result.stderr
     assert "2 of 40 were resampled or had channels left out" in result.stdout
     seen, counts = {}, {}
@@ -105,9 +130,13 @@ def test_folders_become_sets_without_a_common_speaker(live, tmp_path):
             info = soundfile.info(path)
             assert (info.samplerate, info.channels) == (RATE_HZ, 1)
     assert len(seen) == 10 and counts == {"train": 20, "dev": 8, "eval": 12}
-    again = prepare("--genuine", live, "--replayed", live, tmp_path / "again")
+    for name in ("train", "dev", "eval"):
+        (tmp_path / "again" / name).mkdir(parents=True)
+        (tmp_path / "again" / name / "utt2env").write_text("of an earlier run\n")
+    again = prepare("--genuine", live, "--replayed", tmp_path / "replayed", tmp_path / "again")
     assert again.returncode == 0
     for name in ("train", "dev", "eval"):
+        assert not (tmp_path / "again" / name / "utt2env").exists()
         assert (tmp_path / "again" / name / "utt2label").read_bytes() == (tmp_path / "data" / name / "utt2label").read_bytes()
 
 
@@ -140,7 +169,11 @@ def test_a_table(live, tmp_path):
         ("file,label\nx.wav\n", "list.csv:2: line: got another number of cells than 2"),
         ("file,label\nx.wav,spoof,3\n", "list.csv:2: line: got another number of cells than 2"),
         ("file,label,env\nx.wav,spoof,\n", "list.csv:2: env: got nothing, need a word in every cell"),
-        ("file,label\nx.wav,spoof\nx.wav,spoof\n", "list.csv:3: file: got x.wav again"),
+        ("file,label\nx.wav,spoof\nx.flac,spoof\n", "list.csv:3: file: got the name of x.wav again"),
+        ("file,label\n,spoof\n", "list.csv:2: file: got nothing"),
+        ("file,label,spk\nx.wav,spoof,a\n", "list.csv:1: head: got column 'spk', need a word in small letters"),
+        ("file,label,Speaker\nx.wav,spoof,a\n", "list.csv:1: head: got column 'Speaker'"),
+        ('file,label\n"' + "x" * 200000, "field larger than field limit"),
         ("file,label\nx.wav,spoof\n", "recordings: got 0 genuine, 1 replayed, need both"),
         ("file,label\nx.wav,spoof\ny.wav,genuine\n", "got no "),
         ("file,label\n" + "".join(f"x{i}.wav,{'spoof' if i % 2 else 'genuine'}\n" for i in range(20)), "x0.wav: sound: got '"),
@@ -160,16 +193,18 @@ def test_tables_that_are_refused(tmp_path, table, message):
         (["--csv=x", "--split=1,2", "data"], "--split: got 1,2, need three numbers"),
         (["--genuine=none", "--replayed=none", "data"], "none: folder: got no sound file"),
         (["--csv=none.csv", "data"], "none.csv"),
+        (["--genuine=.", "--replayed=rep", "data"], "a-1.wav: folders: got it as genuine and as replayed"),
     ],
 )
 def test_command_lines_that_are_refused(tmp_path, argv, message):
+    (tmp_path / "rep").mkdir()
+    (tmp_path / "rep/a-1.wav").write_text("any")
     result = prepare(*argv, cwd=tmp_path)
     assert result.returncode == 1 and message in result.stderr and "Traceback" not in result.stderr
 
 
 def test_recipe_from_folders_to_a_judgement(live, tmp_path, monkeypatch, capsys):
     """Live and simulated recordings; sd-detect's score is the recipe's to 1e-5."""
-    (live / "sp4-1.flac").unlink()
     assert simulate_replay.main([str(live), str(tmp_path / "replayed")]) == 0
     recipe = make_copy(tmp_path, "folder")
     options = ["--systems", "cf,cm,fusion", "--orders", "0", "--num-components", "2", "--split", "1,1,1"]

@@ -55,6 +55,7 @@ def test_a_telephone_band_is_seen():
     [
         (np.zeros(RATE_HZ), "silence: 0 % of it is above -70 dBFS"),
         (noise(1, rms=1e-5), "silence: 0 % of it is above -70 dBFS"),
+        (np.full(RATE_HZ, 0.3) + noise(1, rms=1e-5), "silence: 0 % of it is above -70 dBFS"),
         (noise(0.1), "too short: 0.10 s, need 0.2 s"),
         (np.zeros(0), "silence: 0 % of it"),
         (noise(0.2), ""),
@@ -69,6 +70,14 @@ def test_doubts():
     assert measure(speech, RATE_HZ).doubts(RATE_HZ) == ["mostly silence (7 % sounds)"]
     assert measure(noise(0.5), RATE_HZ).doubts(RATE_HZ) == ["short (0.50 s)"]
     assert measure(noise(2, rms=0.001), RATE_HZ).doubts(RATE_HZ) == ["quiet (-60 dBFS)"]
+
+
+def test_an_offset_and_an_odd_rate():
+    """An offset hides neither level nor band; a rate of a few hertz is measured, too."""
+    x = noise(1)
+    assert measure(x + 0.2, RATE_HZ).level_dbfs == pytest.approx(measure(x, RATE_HZ).level_dbfs, abs=0.01)
+    assert measure(x + 0.2, RATE_HZ).bandwidth_hz == measure(x, RATE_HZ).bandwidth_hz
+    assert measure(x[:100], 20).duration_sec == 5
 
 
 @given(gain=st.floats(1e-3, 1), seed=st.integers(0, 2**32 - 1))

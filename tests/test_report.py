@@ -54,13 +54,12 @@ class Page(HTMLParser):
 
     def __init__(self, text):
         super().__init__()
-        self.open, self.tags, self.ids, self.rows, self.attributes = [], [], [], [], []
+        self.open, self.tags, self.ids, self.rows = [], [], [], []
         self.feed(text)
         assert self.open == []
 
     def handle_starttag(self, tag, attrs):
         self.tags.append(tag)
-        self.attributes += [value for _, value in attrs if value]
         self.ids += [value for name, value in attrs if name == "id"]
         if tag not in VOID:
             self.open.append(tag)
@@ -139,6 +138,25 @@ def test_infinite_scores_and_one_system(tmp_path, monkeypatch):
     assert ["s.txt", "40", "40"] in [row[:3] for row in page.rows]
 
 
+def test_names_that_mean_something_elsewhere(tmp_path, monkeypatch):
+    """HTML, mathematics, blanks."""
+    monkeypatch.chdir(tmp_path)
+    names = ['q"x<i>y', "a b", "d$e_{$"]
+    Path("utt2label").write_text("".join(f"{utt} {'genuine' if i < 40 else 'spoof'}\n" for i, utt in enumerate(UTTS[:80])))
+    Path("utt2env").write_text("".join(f"{utt} $E_{i % 2}<b>\n" for i, utt in enumerate(UTTS[:80])))
+    for name in names:
+        Path(f"exp/{name}/scores").mkdir(parents=True)
+        scores.write_scores(f"exp/{name}/scores/eval.txt", {utt: float(i % 7 - i // 40) for i, utt in enumerate(UTTS[:80])})
+    paths = [f"exp/{name}/scores/eval.txt" for name in names]
+    assert eval_scores.main(["--bootstrap=0", "--by=env", "--json=exp/results.json", "utt2label", *paths]) == 0
+    assert report.main(["exp", "out"]) == 0
+    text = Path("out/index.html").read_text()
+    page = Page(text)
+    assert set(names) <= {row[0] for row in page.rows}
+    labelled = {word for words in re.findall(r'aria-labelledby="([^"]*)"', text) for word in words.split()}
+    assert labelled <= set(page.ids) and len(labelled) == 2 * text.count("<svg")
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -166,6 +184,9 @@ def test_scores_of_another_day(experiment, capsys):
     try:
         assert report.main(["exp", "exp/other"]) == 1
         assert "exp/results.json: trials: got 3 without a score, need 0 as when it was written" in capsys.readouterr().err
+        path.write_text("".join(f"{line.split()[0]} {i % 13}\n" for i, line in enumerate(text.splitlines())))
+        assert report.main(["exp", "exp/other"]) == 1
+        assert re.search(r"exp/tc/scores/eval\.txt: EER: got .*, need .* as in exp/results\.json; other scores", capsys.readouterr().err)
         path.unlink()
         assert report.main(["exp", "exp/other"]) == 1
         assert "exp/tc/scores/eval.txt" in capsys.readouterr().err

@@ -120,6 +120,24 @@ def test_intervals_by_speaker(files, capsys):
     assert json.loads(Path("out.json").read_text())["systems"][0]["eer_interval"] is None
 
 
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("".join(f"{utt} {utt}\n" for utt in UTTS), "utt2spk: got a speaker for each utterance: speakers are not known"),
+        (
+            f"{UTTS[0]} m1\n",
+            "utt2spk: conditions: got none for 499 of 500 trials (first utt-001), need one for each: speakers are not known",
+        ),
+    ],
+)
+def test_speakers_that_nobody_knows(files, capsys, text, says):
+    Path("utt2spk").write_text(text)
+    assert eval_scores.main(["--json=out.json", "--bootstrap=10", "utt2label", "s1.txt"]) == 0
+    err = capsys.readouterr().err
+    assert f"WARNING (sd-eval-scores) {says}" in err and "intervals are by trial" in err
+    assert json.loads(Path("out.json").read_text())["eer_interval"]["by"] == "trial"
+
+
 def test_conditions_made_by_hand(files, capsys):
     """Spoof trials below all genuine scores, in their middle, and infinitely above them; and one speaker."""
     genuine, below, middle = {f"g{i}": float(i) for i in range(40)}, {f"s{i}": -1.0 for i in range(31)}, {"t1": 19.5, "t2": 19.5}
@@ -239,7 +257,7 @@ def test_trial_weights(files, capsys):
     assert "utt2weight: weights: got none for 99 of 100 trials (first utt-005)" in fails(train_fusion, argv, capsys)
     Path("utt2label").write_text(f"{UTTS[0]} genuine\n{UTTS[200]} spoof\n")
     Path("utt2weight").write_text(f"{UTTS[0]} -1\n{UTTS[200]} 1\n")
-    assert "trial weights: got 2 from -1.0 on, need a finite one, 0 or more" in fails(train_fusion, argv, capsys)
+    assert "trial weights: got 2, one of -1.0, need a finite one, 0 or more" in fails(train_fusion, argv, capsys)
 
 
 def test_thresholds_are_kept_with_where_they_come_from(files, capsys):
@@ -249,7 +267,7 @@ def test_thresholds_are_kept_with_where_they_come_from(files, capsys):
     found = record.pop("thresholds")
     assert record == {
         **{"sdtools": __version__, "utt2label": "utt2label", "scores": "s1.txt", "num_genuine": 200, "num_spoof": 300},
-        **{"p_spoof": 0.05, "c_miss": 1, "c_fa": 10, "false_alarm_rate": 0.1},
+        **{"eer": "interp", "p_spoof": 0.05, "c_miss": 1, "c_fa": 10, "false_alarm_rate": 0.1},
     }
     llrs, labels = scores.read_scores("s1.txt"), scores.read_utt2label("utt2label")
     for name in ("eer", "bayes", "false_alarm"):
@@ -276,6 +294,9 @@ def test_monotone_calibration(files, capsys):
     assert json.loads(Path("pav.json").read_text())["objective"] == pytest.approx(pav["cllr"], abs=1e-12)
     capsys.readouterr()
     assert "train_pav: scores: got 2 systems" in fails(train_fusion, ["--pav", "utt2label", "s1.txt", "s2.txt", "f.json"], capsys)
+    assert "--pav: got it with options of the other calibration" in fails(
+        train_fusion, ["--pav", "--ridge=5", "utt2label", "s1.txt", "f"], capsys
+    )
     assert "--pav: got it with" in fails(train_fusion, ["--pav", "--held-out=h", "utt2label", "s1.txt", "f.json"], capsys)
 
 
@@ -283,7 +304,8 @@ def test_cross_validation_by_speaker(files, capsys):
     """For want of a dev set; the held-out LLRs cost more than those of the fusion that knows the answers."""
     argv = ["--held-out=held.txt", "utt2label", "s1.txt", "s2.txt", "f.json"]
     assert train_fusion.main(argv) == 0
-    assert "got no utt2spk beside utt2label: folds are by trial" in capsys.readouterr().err
+    err = capsys.readouterr().err
+    assert "utt2spk: got no such file: speakers are not known" in err and "folds are by trial, and held-out LLRs flatter" in err
     Path("utt2spk").write_text("".join(f"{utt} m{i % 11}\n" for i, utt in enumerate(UTTS)))
     assert train_fusion.main(argv) == 0
     err = capsys.readouterr().err
@@ -292,6 +314,7 @@ def test_cross_validation_by_speaker(files, capsys):
     assert eval_scores.main(["--json=out.json", "utt2label", "held.txt", "own.txt"]) == 0
     held, own = json.loads(Path("out.json").read_text())["systems"]
     assert own["cllr"] < held["cllr"] < 1.1 * own["cllr"]
+    assert json.loads(Path("f.json").read_text())["num_folds"] == 5
     capsys.readouterr()
     assert "--num-folds: got 1, need 2 or more" in fails(train_fusion, ["--num-folds=1", *argv], capsys)
     assert "groups: got 11 for 12 folds, need one or more" in fails(train_fusion, ["--num-folds=12", *argv], capsys)
@@ -311,7 +334,7 @@ def test_infinite_scores(files, capsys):
     """Metrics take them, training does not."""
     llrs = scores.read_scores("s1.txt")
     scores.write_scores("s1.txt", {**llrs, UTTS[0]: -math.inf})
-    assert "system 1: got inf, need finite" in fails(train_fusion, ["utt2label", "s1.txt", "f.json"], capsys)
+    assert "system 1: got inf or NaN, need finite" in fails(train_fusion, ["utt2label", "s1.txt", "f.json"], capsys)
     assert eval_scores.main(["--json=out.json", "utt2label", "s1.txt"]) == 0
     assert " inf " in capsys.readouterr().out.splitlines()[1]
     assert json.loads(Path("out.json").read_text())["systems"][0]["cllr"] == "inf"
@@ -322,8 +345,8 @@ def test_warnings_name_the_system(files, capsys):
         scores.write_scores(name, {utt: -llr for utt, llr in scores.read_scores(name).items()})
     assert eval_scores.main(["--eer=interp,rocch", "utt2label", "s1.txt", "s2.txt", "s3.txt"]) == 0
     warned = [line for line in capsys.readouterr().err.splitlines() if line.startswith("WARNING")]
-    assert [line.split()[2] for line in warned] == ["got", "s1.txt:", "s2.txt:"] and "no utt2spk beside the labels" in warned[0]
-    assert all("Check the labels and the sign" in line for line in warned[1:])
+    assert [line.split()[2] for line in warned] == ["utt2spk:", "intervals", "s1.txt:", "s2.txt:"]
+    assert all("Check the labels and the sign" in line for line in warned[2:])
 
 
 def test_misleading_llrs_are_said_to_be(files, capsys):

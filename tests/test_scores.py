@@ -242,8 +242,11 @@ def test_fusion_comes_back_with_every_bit(tmp_path):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"extra": 1}, r"got neutral knots systems .* extra, need the fields systems weights offset .* neutral knots\. Train it again"),
-        ({"offset": ...}, r"got neutral knots systems weights prior .*, need the fields"),
+        (
+            {"extra": 1},
+            r"got neutral knots num_folds systems .* extra, need the fields systems .* knots num_folds\. Train it again",
+        ),
+        ({"offset": ...}, r"got neutral knots num_folds systems weights prior .*, need the fields"),
         ({"systems": ["a.txt"]}, r"got systems \['a\.txt'\], weights \[1\.8, .*\], need lists of one length"),
         ({"systems": [1, 2]}, r"got systems \[1, 2\], weights .*, need lists of one length, names and numbers"),
         ({"systems": [], "weights": []}, r"got .*, need lists of one length"),

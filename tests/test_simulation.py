@@ -70,6 +70,14 @@ def test_codecs_keep_length_and_low_band(codec):
         assert level < 0.01 if (codec, tone_hz) == ("8k", 6000) else level == pytest.approx(1, abs=0.1)
 
 
+def test_a_long_recording_and_a_rate_that_a_codec_lacks():
+    """Millions of samples at once are too many for libvorbis."""
+    x = speech(200)
+    assert len(store(x, RATE_HZ, "ogg")) == len(x)
+    with pytest.raises(ValueError, match=r"codec mp3 at 96000 Hz: got '.*', need a rate that it has\. Leave it out of --codecs"):
+        store(speech(), 96000, "mp3")
+
+
 def test_measured_loudspeakers(tmp_path):
     """Responses at another rate, one of them stereo, take the place of the drawn ones, whose distortion stays."""
     for name, channels in (("a b.wav", 1), ("c.flac", 2)):
@@ -82,6 +90,10 @@ def test_measured_loudspeakers(tmp_path):
     for loudspeaker in devices.playback.values():
         response = np.array(loudspeaker.impulse_response)
         assert len(response) == 160 and np.argmax(np.abs(response)) == round(100 * RATE_HZ / 44100) and loudspeaker.thd2_percent > 0
+    soundfile.write(tmp_path / "ab.wav", np.ones(10), 44100)
+    with pytest.raises(ValueError, match=r"ab\.wav: impulse response: got ab again"):
+        draw_devices(options, RATE_HZ)
+    (tmp_path / "ab.wav").unlink()
     (tmp_path / "notes.wav").write_text("no sound")
     with pytest.raises(ValueError, match=r"notes\.wav: impulse response: got '.*', need a sound file"):
         draw_devices(options, RATE_HZ)

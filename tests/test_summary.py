@@ -1,5 +1,7 @@
 """What an evaluation says in words, beside the figures it is made of; tables: test_score_commands.py, test_report.py."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -55,6 +57,16 @@ def test_llrs_worse_than_none_are_said_to_be(cllr):
 def test_a_fusion_is_set_beside_its_best_member(fused, eer, interval, says):
     systems = [system("a", 0.2, (0.1, 0.3)), system("b", 0.1, (0.05, 0.15)), system("f", eer, interval)]
     assert words(systems, interval and {"level": 0.95}).endswith("; " + says)
+
+
+def test_other_scores_of_a_folder_and_a_damaged_fusion(fused):
+    """A member is compared by its scores of the same set; a fusion file that is none says nothing."""
+    systems = [system("a", 0.2), system("b", 0.1), system("f", 0.05)]
+    better = {**system("b", 0.01), "system": "exp/b/scores/eval_calibrated.txt"}
+    stray = {**system("b", 0.01), "system": "unrelated.txt"}
+    assert "gains 5.00 on its best member, b" in words([*systems, better, stray])
+    Path("exp/f/fusion.json").write_text("{}")
+    assert "fusion" not in words(systems)
 
 
 def test_a_fusion_without_its_members_and_a_member_without_its_fusion(fused):

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import dataclass, field
 
 from sdtools import cli
-from sdtools.detection import DetectOptions, expand, judge, sentence, summary_line
+from sdtools.detection import DetectOptions, expand, judge, sentence, summary_line, threshold_of
 from sdtools.model import load_model
-from sdtools.streams import open_output
+from sdtools.streams import TableError, check_output, open_output
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,7 @@ COMMAND = cli.Command(
     summary="Says of each recording whether it was spoken live or replayed by a loudspeaker: sound files of any format and rate, folders,\n"
     "scp:wav.scp, or - for standard input. The LLR is calibrated: log of how much more probable the sound is if it was live.\n"
     "Recordings that cannot be judged are said to be, and what makes a judgement doubtful. Status 1 if a file cannot be read.",
-    positionals=("<model-dir>", "<sound-file>..."),
+    positionals=("<model-dir>", "[<sound-file>...]"),
     example="sd-detect exp/fusion/model scp:data/eval/wav.scp",
     options=(DetectOptions, OutputOptions),
 )
@@ -39,29 +40,45 @@ def body(context: cli.Context) -> int:
     """Load, loop by file, count, return."""
     options, own = context[DetectOptions], context[OutputOptions]
     model_dir, *names = context.positionals
+    if not names and not own.info:
+        raise cli.UsageError("sound files: got none, need one or more, or --info")
+    paths = list(expand(names))
+    if own.json:
+        check_output(own.json)
     model = load_model(model_dir)
     if own.info:
         print(json.dumps({name: value for name, value in model.about.items() if name != "files"}, indent=2))
     if model.about.get("note"):
         context.log.info(f"{model_dir}: {model.about['note']}")
+    if names and math.isinf(threshold_of(model, options.threshold)):
+        context.log.warning(f"{model_dir}: threshold {options.threshold} is infinite: dev had too few trials for it. Take another")
     results, num_failed = [], 0
-    for path in expand(names):
-        try:
-            own_results = []
-            for result in judge(model, path, options):
-                own_results.append(result)
-                print(sentence(result), flush=True)
-            if own_results[-1]["start_sec"]:
-                print(summary_line(own_results), flush=True)
-            results += own_results
-        except (ValueError, OSError) as error:
-            num_failed += 1
-            context.log.error(" ".join(str(error).split()))
+    for path in paths:
+        of_path, judgements = [], judge(model, path, options)
+        while True:
+            try:
+                result = next(judgements, None)
+            except (ValueError, OSError) as error:
+                num_failed += 1
+                context.log.error(str(error if isinstance(error, TableError) else TableError(f"{path}: {error}")))
+                break
+            if result is None:
+                break
+            of_path.append(result)
+            print(printable(sentence(result)), flush=True)
+        if of_path and of_path[-1]["start_sec"]:
+            print(printable(summary_line(of_path)), flush=True)
+        results += of_path
     if own.json:
         with open_output(own.json) as file:
             file.write((json.dumps({"model": model.about, "results": results}, indent=2, allow_nan=False) + "\n").encode())
     context.log.info(f"done {len(results)} judgements, {num_failed} files could not be read")
     return 1 if num_failed else 0
+
+
+def printable(text: str) -> str:
+    """One line for any terminal: file names can hold anything."""
+    return str(TableError(text)).encode("utf-8", "backslashreplace").decode()
 
 
 if __name__ == "__main__":

@@ -6,8 +6,8 @@ import json
 import os
 from pathlib import Path
 
-from sdtools import cli, scores
-from sdtools.metrics import sort_scores
+from sdtools import cli, scores, summary
+from sdtools.metrics import eer, sort_scores
 from sdtools.streams import open_output
 
 COMMAND = cli.Command(
@@ -43,6 +43,10 @@ def body(context: cli.Context) -> int:
     from sdtools import report  # here, so that --help does not wait for matplotlib
 
     columns = [sort_scores(llrs[is_genuine], llrs[~is_genuine]) for llrs in trials.scores.T]
+    for system, of_class in zip(figures["systems"], columns):
+        got, need = eer(of_class, figures["options"]["eer"][0]).value, summary.first_eer(system)
+        if abs(got - need) > 1e-12:
+            raise ValueError(f"{system['system']}: EER: got {got:.6f}, need {need:.6f} as in {path}; other scores by now. Evaluate again")
     page = report.page(figures, names(paths), columns, results.read_text() if results.is_file() else None, settings)
     out.mkdir(parents=True, exist_ok=True)
     with open_output(str(out / "index.html")) as file:

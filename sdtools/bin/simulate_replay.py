@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import os
+import threading
 from dataclasses import asdict, dataclass, field
+from functools import lru_cache
 from pathlib import Path
 
 from sdtools import audio, cli, simulation, streams
 from sdtools.specifiers import parse_rspecifier
 
+USUAL_RATE_HZ = 16000
 TABLES = ("utt2spk", "utt2label", "utt2env", "utt2playback", "utt2recorder", "utt2codec", "utt2source", "utt2snr")
 
 
@@ -29,7 +32,8 @@ COMMAND = cli.Command(
     summary="Writes replayed copies of recordings and <out-dir>/{wav.scp,utt2spk,spk2utt,utt2label,utt2env,utt2playback,utt2recorder,\n"
     "utt2codec,utt2source,utt2snr}: each copy is stored (codec), played by a loudspeaker in a room and recorded again, with noise.\n"
     "<out-dir>/simulation.json has the figures of all devices. Speakers are those of utt2spk beside the script file, if it is there.\n"
-    "A copy depends on seed, utterance and number alone; copies that are there already are not made again.",
+    "A copy depends on seed, utterance and number alone; copies that are there already are not made again. Of several channels the first\n"
+    "is taken.",
     positionals=("<wav-rspecifier or folder>", "<out-dir>"),
     example="sd-simulate-replay --copies=2 --codecs=none,mp3 scp:data/eval/wav.scp data/eval_replayed",
     options=(simulation.SimulationOptions, ResourceOptions, cli.InputOptions),
@@ -47,25 +51,29 @@ def body(context: cli.Context) -> int:
     options = context[simulation.SimulationOptions]
     folder = out / "wav"
     conf = out / "simulation.conf"
-    if conf.is_file():
-        cli.check_settings(str(out / "simulation"), options)
-    elif folder.exists():
+    if conf.is_file() and (old := cli.load_settings(conf, simulation.SimulationOptions)) != options:
+        got, need = (" ".join(cli.settings_lines(o)) for o in (options, old))
+        raise ValueError(f"{out}: settings: got {got}, need {need} as it was begun with. Choose another directory, or remove this one")
+    if not conf.is_file() and folder.exists():
         raise ValueError(f"{out}: got a folder wav that this command did not make, need a new or an old directory of it. Choose another")
+    devices_at = lru_cache(None)(lambda rate_hz: simulation.draw_devices(options, rate_hz))
+    devices_at(USUAL_RATE_HZ)  # a wrong setting is found before anything is written
     rspecifier, speakers = _recordings(rspecifier, out)
     rows: dict[str, dict[str, str]] = {}
-    with audio.open_audio(rspecifier, allow_pipes=context[cli.InputOptions].allow_pipes) as table:
+    rates_hz, lock = set(), threading.Lock()
+    with audio.open_audio(rspecifier, channel=0, allow_pipes=context[cli.InputOptions].allow_pipes) as table:
         folder.mkdir(parents=True, exist_ok=True)
         cli.save_settings(conf, options)
-        devices: dict[int, simulation.Devices] = {}
 
         def copies(entry):
             samples, rate_hz = entry.load()
-            if rate_hz not in devices:
-                devices[rate_hz] = simulation.draw_devices(options, rate_hz)
+            with lock:
+                rates_hz.add(rate_hz)
+                devices = devices_at(rate_hz)
             made = {}
             for number in range(1, options.copies + 1):
                 utt = f"{entry.key}-r{number}"
-                copy = simulation.plan(options, devices[rate_hz], entry.key, number)
+                copy = simulation.plan(options, devices, entry.key, number)
                 path = folder / f"{utt}.wav"
                 if not path.is_file():
                     audio.write_audio(path, simulation.make(copy, samples, rate_hz), rate_hz)
@@ -73,9 +81,12 @@ def body(context: cli.Context) -> int:
                 made[utt] = {**labels, **copy.conditions, "wav.scp": os.path.abspath(path)}
             return made
 
-        status = context.for_each(
-            table, copies, lambda _, made: rows.update(made), total=table.num_entries, num_threads=context[ResourceOptions].num_threads
-        )
+        def keep(key, made):
+            if f"{key}-r1" in rows:
+                raise ValueError("name: got it twice, need each recording once. Rename or remove one")
+            rows.update(made)
+
+        status = context.for_each(table, copies, keep, total=table.num_entries, num_threads=context[ResourceOptions].num_threads)
     for name in ("wav.scp", *TABLES):
         _write(out / name, ((utt, rows[utt][name]) for utt in sorted(rows)))
     utts_of: dict[str, list[str]] = {}
@@ -83,17 +94,23 @@ def body(context: cli.Context) -> int:
         utts_of.setdefault(rows[utt]["utt2spk"], []).append(utt)
     _write(out / "spk2utt", ((speaker, " ".join(utts)) for speaker, utts in sorted(utts_of.items())))
     with streams.open_output(str(out / "simulation.json")) as file:
-        file.write((json.dumps({str(rate_hz): asdict(d) for rate_hz, d in devices.items()}, indent=1) + "\n").encode())
+        file.write((json.dumps({str(rate_hz): asdict(devices_at(rate_hz)) for rate_hz in sorted(rates_hz)}, indent=1) + "\n").encode())
     return status
 
 
 def _recordings(name: str, out: Path) -> tuple[str, dict[str, str]]:
     """Rspecifier of the recordings, and the speaker of each that has one: of a folder, or by utt2spk beside a script file."""
     if os.path.isdir(name):
-        named = {audio.name_sound(path, name): os.path.abspath(path) for path in audio.find_sounds(name)}
+        if out.resolve().is_relative_to(Path(name).resolve()):
+            raise ValueError(f"{out}: got an output inside {name}, need one beside it, or copies would be copied. Choose another")
+        paths: dict[tuple[str, str], Path] = {}
+        for path in audio.find_sounds(name):
+            if (named := audio.name_sound(path, name)) in paths:
+                raise ValueError(f"{path}: name: got {named[0]} as of {paths[named]}, need each name once. Rename one")
+            paths[named] = path
         out.mkdir(parents=True, exist_ok=True)
-        _write(out / "source.scp", sorted((key, path) for (key, _), path in named.items()))
-        return f"scp:{out / 'source.scp'}", dict(named.keys())
+        _write(out / "source.scp", sorted((key, os.path.abspath(path)) for (key, _), path in paths.items()))
+        return f"scp:{out / 'source.scp'}", dict(paths.keys())
     form, _, path = parse_rspecifier(name)
     utt2spk = Path(path).with_name("utt2spk")
     if form != "scp" or not utt2spk.is_file():

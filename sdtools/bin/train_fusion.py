@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -48,19 +48,24 @@ def body(context: cli.Context) -> int:
     """Read, train, write."""
     utt2label, *paths, fusion_out = context.positionals
     options, own = context[FusionOptions], context[TrainOptions]
-    trials, is_genuine = scores.read_trials(utt2label, paths, context[scores.FusionJoinOptions].missing)
+    missing = context[scores.FusionJoinOptions].missing
+    if own.pav and (options != FusionOptions() or missing == "zero"):
+        raise cli.UsageError("--pav: got it with options of the other calibration, need it without. Leave them out")
+    trials, is_genuine = scores.read_trials(utt2label, paths, missing)
     trial_weights = scores.read_trial_weights(own.trial_weights, trials.utts) if own.trial_weights else None
-    fusion = train_pav(trials.scores, is_genuine) if own.pav else train_fusion(trials.scores, is_genuine, options, trial_weights)
+    if own.pav:
+        fusion = train_pav(trials.scores, is_genuine)
+    else:
+        fusion = train_fusion(trials.scores, is_genuine, options, trial_weights, allow_missing=missing == "zero")
     if own.held_out:
         speakers = scores.read_speakers(utt2label, trials.utts)
         if speakers is None:
-            context.log.warning(
-                f"got no utt2spk beside {utt2label}: folds are by trial, and the held-out LLRs flatter where speakers return"
-            )
+            context.log.warning("folds are by trial, and held-out LLRs flatter")
             speakers = np.arange(len(trials.utts))
         folds = assign_folds(is_genuine, speakers, own.num_folds)
         scores.write_scores(own.held_out, dict(zip(trials.utts, cross_validate(trials.scores, is_genuine, folds, options, trial_weights))))
         sizes = " ".join(map(str, np.bincount(folds)))
+        fusion = replace(fusion, num_folds=own.num_folds)
         context.log.info(f"{own.held_out}: LLRs by {own.num_folds}-fold cross-validation ({sizes} trials), not by {fusion_out}")
     scores.write_fusion(fusion_out, fusion, paths)
     terms = " ".join(f"{weight:+.4g} * {path}" for weight, path in zip(fusion.weights, paths))

@@ -25,8 +25,7 @@ Example: $0 --genuine recordings/live --replayed recordings/replayed"
 
 if run 0; then
   log "Stage 0: make data directories of the recordings"
-  if [ -n "$csv" ]; then local/prepare_folder.py --split "$split" --csv "$csv" data
-  else local/prepare_folder.py --split "$split" --genuine "$genuine" --replayed "$replayed" data; fi
+  local/prepare_folder.py --split "$split" ${csv:+--csv "$csv"} ${genuine:+--genuine "$genuine"} ${replayed:+--replayed "$replayed"} data
 fi
 
 if run 1; then
