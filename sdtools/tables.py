@@ -31,6 +31,22 @@ class Entry:
     load: Callable[[], Any]
 
 
+class _ScriptEntry:
+    """An Entry of a script file, whose place is put into words only when it is asked for."""
+
+    __slots__ = ("_number", "_reader", "_rxfilename", "key")
+
+    def __init__(self, reader, number, key, rxfilename):
+        self._reader, self._number, self.key, self._rxfilename = reader, number, key, rxfilename
+
+    @property
+    def where(self):
+        return f"{self._reader.name}:{self._number}"
+
+    def load(self):
+        return self._reader.load(self._rxfilename)
+
+
 def check_kind(specifier, kind):
     """Refuse a kind of table that does not exist."""
     if kind not in KINDS:
@@ -130,9 +146,8 @@ class TableReader:
         warnings.warn(message, stacklevel=3)
 
     def _script_entries(self):
-        name, load = self.name, self.load
         for number, (key, rxfilename) in enumerate(self.script, 1):
-            yield Entry(key, f"{name}:{number}", partial(load, rxfilename))
+            yield _ScriptEntry(self, number, key, rxfilename)
 
     def _good_entries(self):
         for entry in self._script_entries():
