@@ -33,7 +33,7 @@ PAPER = {  # EER in percent on eval of ASVspoof 2017 Version 2.0
     **{"cqcc": 12.24, "tc": 14.89, "b3": 6.54, "cfcm_sd6": 8.58, "fusion": 8.80},
 }
 PAPER_TRIALS = (1298, 12008)  # genuine and replayed
-CONDITIONS = {"env": "environment", "playback": "playback device", "recorder": "recording device"}
+CONDITIONS = {"env": "environment", "playback": "playback device", "recorder": "recording device", "phrase": "phrase", "spk": "speaker"}
 
 
 def percent(fraction):

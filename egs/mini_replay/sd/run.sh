@@ -56,7 +56,7 @@ fi
 
 if run 6; then
   log "Stage 6: print Tables 1 and 2"
-  sd-eval-scores --print-args=false --by=env,playback,recorder --json=exp/results.json data/eval/utt2label $(score_files eval.txt $gmms $fused) >exp/eval.txt.tmp
+  sd-eval-scores --print-args=false --by=env,playback,recorder,phrase,spk --json=exp/results.json data/eval/utt2label $(score_files eval.txt $gmms $fused) >exp/eval.txt.tmp
   mv exp/eval.txt.tmp exp/eval.txt
   made_by="./run.sh --systems $systems --orders $orders${corpus_opts:+ --corpus-opts \"$corpus_opts\"}${speech_dir:+ --speech-dir $speech_dir}"
   local/paper_tables.py --command "$made_by" exp/results.json exp/RESULTS.md
