@@ -75,6 +75,7 @@ def response_figure(bank: FilterBank, filters: Sequence[int], orders: Sequence[i
     return figure
 
 
+@matplotlib.rc_context(PAGE_STYLE)
 def det_figure(systems: Mapping[str, Scores], options: MetricOptions) -> Figure:
     """Detection error trade-off of some systems, on probit axes: steps, convex hull (thin), EER (dot) and minDCF (cross)."""
     figure, axes = _page_figure("false alarms: replays accepted (%)", "misses: genuine speech rejected (%)", (4.8, 4.8))
@@ -109,6 +110,7 @@ def det_figure(systems: Mapping[str, Scores], options: MetricOptions) -> Figure:
     return figure
 
 
+@matplotlib.rc_context(PAGE_STYLE)
 def histogram_figure(scores: Scores, threshold: float, options: MetricOptions) -> Figure:
     """Densities of the LLRs of both classes, with the threshold of the EER and Bayes' threshold."""
     figure, axes = _page_figure("log-likelihood ratio (natural log)", "share of the class (%)")
@@ -126,6 +128,7 @@ def histogram_figure(scores: Scores, threshold: float, options: MetricOptions) -
     return figure
 
 
+@matplotlib.rc_context(PAGE_STYLE)
 def tippett_figure(scores: Scores) -> Figure:
     """Share of the trials of each class whose LLR is above a value."""
     figure, axes = _page_figure("log-likelihood ratio (natural log)", "trials above it (%)")
@@ -138,6 +141,7 @@ def tippett_figure(scores: Scores) -> Figure:
     return figure
 
 
+@matplotlib.rc_context(PAGE_STYLE)
 def bayes_error_figure(scores: Scores) -> Figure:
     """Normalised Bayes error over the prior log odds of genuine speech: of the LLRs as they are, best calibrated (PAV), without LLRs."""
     figure, axes = _page_figure("prior log odds of genuine speech (natural log)", "normalised Bayes error")
@@ -155,6 +159,7 @@ def bayes_error_figure(scores: Scores) -> Figure:
     return figure
 
 
+@matplotlib.rc_context(PAGE_STYLE)
 def order_figure(features: Mapping[str, Sequence[tuple[int, float, float, float]]]) -> Figure:
     """EER over the order of differentiation, a line a feature: (order, EER, lower, upper bound of the interval) as fractions."""
     figure, axes = _page_figure("order of spatial differentiation", "EER (%)")
@@ -167,6 +172,7 @@ def order_figure(features: Mapping[str, Sequence[tuple[int, float, float, float]
     return figure
 
 
+@matplotlib.rc_context(PAGE_STYLE)
 def heat_figure(conditions: Sequence[str], systems: Sequence[str], eers: np.ndarray, what: str) -> Figure:
     """EER (num_conditions, num_systems), fractions, as a coloured table."""
     size = (max(4.0, 2 + 0.55 * len(systems)), 1.6 + 0.3 * len(conditions))
@@ -192,11 +198,10 @@ def _logit(p: float) -> float:
 
 
 def _page_figure(xlabel: str, ylabel: str, size: tuple[float, float] = (4.8, 3.4)) -> tuple[Figure, matplotlib.axes.Axes]:
-    """An empty figure in the colours of the page it is for."""
-    with matplotlib.rc_context(PAGE_STYLE):
-        figure = Figure(figsize=size, layout="constrained")
-        axes = figure.add_subplot(xlabel=xlabel, ylabel=ylabel)
-        axes.grid(True)
+    """An empty figure with a grid."""
+    figure = Figure(figsize=size, layout="constrained")
+    axes = figure.add_subplot(xlabel=xlabel, ylabel=ylabel)
+    axes.grid(True)
     return figure, axes
 
 

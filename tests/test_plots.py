@@ -144,6 +144,23 @@ def test_heat_map_shows_every_figure():
     assert (axes.get_ylabel(), bar.get_ylabel()) == ("env", "EER (%)")
 
 
+def test_plots_bring_no_black_or_white_of_their_own(scores):
+    """They would vanish on a dark page, or glare; in a heat map black and white are on its colours."""
+    options = MetricOptions()
+    figures = [
+        plots.det_figure({"one": scores}, options),
+        plots.histogram_figure(scores, 0.5, options),
+        plots.tippett_figure(scores),
+        plots.bayes_error_figure(scores),
+        plots.order_figure({"cf": [(0, 0.2, 0.1, 0.4), (2, 0.1, 0.05, 0.2)]}),
+    ]
+    for figure in figures:
+        svg = plots.page_svg(figure, "x", "title", "description")
+        assert not re.search("#000000|#ffffff|#cccccc|white|black", svg)
+        texts = re.findall(r"<text[^>]*>", svg)
+        assert texts and all("fill: currentColor" in text for text in texts)
+
+
 def test_an_element_of_a_page_has_its_colours_and_words(scores):
     svg = plots.page_svg(plots.tippett_figure(scores), "t", "A <title>", "What & why")
     assert svg.startswith("<svg") and svg.rstrip().endswith("</svg>") and "<?xml" not in svg
