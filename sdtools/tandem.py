@@ -19,7 +19,6 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
-from scipy.optimize import brentq
 
 from sdtools.metrics import Roc, Scores, convex_hull, eer, roc, sort_scores, sorted_scores
 
@@ -223,6 +222,8 @@ def t_eer(cm: Scores, asv: AsvScores) -> float | None:
         """V (s S - g N) between start and end, where v, N, S and v s are linear."""
         _, n, spoof, v_s = start + share * (end - start)
         return v_s * spoof - n
+
+    from scipy.optimize import brentq  # here, so that --help does not wait for it
 
     v, n, *_ = start + brentq(excess, 0, 1, xtol=1e-15) * (end - start)
     return float(n / v)
