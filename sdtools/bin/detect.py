@@ -22,7 +22,7 @@ class OutputOptions:
 
 COMMAND = cli.Command(
     name="sd-detect",
-    summary="Says of each recording whether it was spoken live or replayed by a loudspeaker: sound files of any format and rate, folders,\n"
+    summary="Says of each recording whether it was spoken live or replayed by a loudspeaker: sound files that libsndfile reads, folders,\n"
     "scp:wav.scp, or - for standard input. The LLR is calibrated: log of how much more probable the sound is if it was live.\n"
     "Recordings that cannot be judged are said to be, and what makes a judgement doubtful. Status 1 if a file cannot be read.",
     positionals=("<model-dir>", "[<sound-file>...]"),
