@@ -12,6 +12,7 @@ import re
 from pathlib import Path
 
 from sdtools.streams import open_output
+from sdtools.summary import percent
 
 FEATURES = {"cf": "CF + Δ + ΔΔ", "cm": "CM + Δ + ΔΔ", "cmtri": "CM + Δ + ΔΔ (Tri)"}
 SYSTEMS = {  # (row, head of a column, system); {} is the highest order
@@ -34,11 +35,6 @@ PAPER = {  # EER in percent on eval of ASVspoof 2017 Version 2.0
 }
 PAPER_TRIALS = (1298, 12008)  # genuine and replayed
 CONDITIONS = {"env": "environment", "playback": "playback device", "recorder": "recording device", "phrase": "phrase", "spk": "speaker"}
-
-
-def percent(fraction):
-    """Two decimals, as in the paper."""
-    return f"{100 * fraction:.2f}"
 
 
 def markdown(rows):

@@ -58,10 +58,7 @@ def load_audio(path_or_command, *, sample_rate_hz=None, channel=None, allow_pipe
 def _read_sound(source, sample_rate_hz, channel):
     """Samples of one channel, and their rate, of the whole input, or of the RIFF wave at its position in an archive."""
     who = source.where if source.position else source.name
-    if source.position:
-        file = BytesIO(_read_riff(source))
-    else:
-        file = source.name if source.size is not None else BytesIO(source.read_all())
+    file = _sound_file(source)
     try:
         with soundfile.SoundFile(file) as sound:
             rate_hz, num_channels, num_frames, log = sound.samplerate, sound.channels, sound.frames, sound.extra_info
@@ -86,6 +83,13 @@ def _read_sound(source, sample_rate_hz, channel):
         i = int(np.argmin(np.isfinite(samples)))
         raise TableError(f"{who}: sample {i} ({i / rate_hz:.3f} s): got {samples[i]}, need a finite number. Repair or remove the file")
     return samples, rate_hz
+
+
+def _sound_file(source):
+    """What libsndfile opens: a path, or the bytes of a stream or of a RIFF wave in an archive."""
+    if source.position:
+        return BytesIO(_read_riff(source))
+    return source.name if source.size is not None else BytesIO(source.read_all())
 
 
 def _is_cut(log):
@@ -142,10 +146,7 @@ def read_windows(path, window_sec, allow_pipes=False):
         As load_audio.
     """
     with open_input(str(path), allow_pipes) as source:
-        if source.position:
-            file = BytesIO(_read_riff(source))
-        else:
-            file = source.name if source.size is not None else BytesIO(source.read_all())
+        file = _sound_file(source)
         try:
             with soundfile.SoundFile(file) as sound:
                 if sound.frames > MAX_FRAMES:

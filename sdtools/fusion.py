@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from sdtools.metrics import Scores, cllr, pav_calibration, sort_scores
+from sdtools.metrics import MetricOptions, Scores, cllr, pav_calibration, sort_scores
 
 AUTO_RIDGE = 1e-3
 CHUNK = 1 << 14
@@ -51,7 +51,7 @@ class FusionOptions:
         if not self.costs:
             return self.prior
         p_spoof, c_miss, c_fa = self.costs
-        return (1 - p_spoof) * c_miss / ((1 - p_spoof) * c_miss + p_spoof * c_fa)
+        return MetricOptions(p_spoof=p_spoof, c_miss=c_miss, c_fa=c_fa).effective_prior
 
 
 @dataclass(frozen=True)
@@ -304,7 +304,7 @@ def _nonnegative_newton(classes: list, penalty: np.ndarray) -> tuple[np.ndarray,
     start, options = np.zeros(len(penalty)), {"gtol": 1e-10, "ftol": 0, "maxiter": MAX_STEPS}
     found = minimize(lambda w: _objective(classes, penalty, w)[:2], start, jac=True, method="L-BFGS-B", bounds=bounds, options=options)
     free, best = np.append(found.x[:-1] > 0, True), None
-    for _ in range(2 * len(penalty)):
+    for _ in range(2 * len(penalty)):  # each round drops systems, down to none, or finds weights that are allowed
         w = np.zeros(len(penalty))
         w[free], value, rank = _newton([(x[free], offset, v) for x, offset, v in classes], penalty[free])
         if (w[:-1] < 0).any():
@@ -317,8 +317,6 @@ def _nonnegative_newton(classes: list, penalty: np.ndarray) -> tuple[np.ndarray,
         if left_out.min() >= -1e-9:  # no system that is left out would help
             break
         free[np.argmin(left_out)] = True
-    if best is None:
-        raise ValueError("train_fusion: nonnegative weights: got none that are best, need other systems. Leave out those that are alike")
     return best
 
 

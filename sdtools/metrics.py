@@ -45,6 +45,12 @@ class MetricOptions:
         miss, false_alarm = (1 - self.p_spoof) * self.c_miss, self.p_spoof * self.c_fa
         return miss / (miss + false_alarm)
 
+    @property
+    def bayes_threshold(self) -> float:
+        """Threshold of LLRs that costs least, -logit of the effective prior."""
+        p = self.effective_prior
+        return math.log1p(-p) - math.log(p)
+
 
 class Scores(NamedTuple):
     """The scores of each class in ascending order, float64."""
@@ -333,10 +339,9 @@ def thresholds(scores: Scores, options: MetricOptions, max_false_alarm_rate: flo
             f"thresholds: false-alarm rate: got spoofs with an infinite score, need a share of {max_false_alarm_rate:g} at most to pass. "
             "Repair the scores, or allow more"
         )
-    p = options.effective_prior
     return {
         "eer": eer(scores, options.eer[0]).threshold,
-        "bayes": math.log1p(-p) - math.log(p),
+        "bayes": options.bayes_threshold,
         "false_alarm": float(candidates[np.argmax(is_low)]),
     }
 
@@ -406,8 +411,7 @@ def min_dcf(hull: Roc, options: MetricOptions) -> float:
 
 def act_dcf(scores: Scores, options: MetricOptions) -> float:
     """Normalised detection cost of deciding by Bayes' threshold, -logit of the effective prior."""
-    p = options.effective_prior
-    return float(_dcf(roc(scores, math.log1p(-p) - math.log(p)), options))
+    return float(_dcf(roc(scores, options.bayes_threshold), options))
 
 
 def _dcf(points: Roc, options: MetricOptions) -> np.ndarray:

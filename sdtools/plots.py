@@ -76,6 +76,15 @@ def response_figure(bank: FilterBank, filters: Sequence[int], orders: Sequence[i
 
 
 @matplotlib.rc_context(PAGE_STYLE)
+def filter_figure(bank: FilterBank) -> Figure:
+    """Figure 1 of the paper for a page, which has the title."""
+    figure = response_figure(bank, [55], [0, 3, 6], INK)
+    figure.set_size_inches(4.8, 3.6)
+    figure.axes[0].set_title("")
+    return figure
+
+
+@matplotlib.rc_context(PAGE_STYLE)
 def det_figure(systems: Mapping[str, Scores], options: MetricOptions) -> Figure:
     """Detection error trade-off of some systems, on probit axes: steps, convex hull (thin), EER (dot) and minDCF (cross)."""
     figure, axes = _page_figure("false alarms: replays accepted (%)", "misses: genuine speech rejected (%)", (4.8, 4.8))
@@ -120,8 +129,7 @@ def histogram_figure(scores: Scores, threshold: float, options: MetricOptions) -
     for values, all_values, label, colour in zip(finite, scores, ("genuine", "replayed"), COLOURS):
         weights = np.full(len(values), 100 / len(all_values))
         axes.hist(values, bins, weights=weights, color=colour, alpha=0.55, label=f"{label} ({len(all_values)})")
-    bayes = -_logit(options.effective_prior)
-    for where, label, line in ((threshold, "threshold of the EER", "--"), (bayes, "Bayes' threshold", ":")):
+    for where, label, line in ((threshold, "threshold of the EER", "--"), (options.bayes_threshold, "Bayes' threshold", ":")):
         if math.isfinite(where):
             axes.axvline(where, color=INK, linestyle=line, linewidth=1.2, label=f"{label}, {where:.2f}")
     axes.legend(fontsize=8)
@@ -193,10 +201,6 @@ def _plain(name: str) -> str:
     return name.replace("$", r"\$")
 
 
-def _logit(p: float) -> float:
-    return math.log(p) - math.log1p(-p)
-
-
 def _page_figure(xlabel: str, ylabel: str, size: tuple[float, float] = (4.8, 3.4)) -> tuple[Figure, matplotlib.axes.Axes]:
     """An empty figure with a grid."""
     figure = Figure(figsize=size, layout="constrained")
@@ -207,7 +211,7 @@ def _page_figure(xlabel: str, ylabel: str, size: tuple[float, float] = (4.8, 3.4
 
 def page_svg(figure: Figure, name: str, title: str, description: str) -> str:
     """The figure as an SVG element in the colours of the page, with a title and a description for who cannot see it."""
-    with matplotlib.rc_context({**PAGE_STYLE, "svg.hashsalt": name}):
+    with matplotlib.rc_context(PAGE_STYLE):  # ticks are made only now
         text = image(figure, "svg", hashsalt=name).decode()
     text = re.sub(r"<metadata>.*?</metadata>", "", text[text.index("<svg") :], flags=re.DOTALL)
     text = text.replace(INK, "currentColor").replace(GRID, "var(--grid)")

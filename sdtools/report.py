@@ -6,10 +6,9 @@ import platform
 import re
 from collections.abc import Mapping, Sequence
 from html import escape
+from importlib.metadata import version
 
-import matplotlib
 import numpy as np
-import scipy
 
 from sdtools import __version__, plots, summary
 from sdtools.filterbank import FilterBankOptions, design
@@ -122,22 +121,18 @@ def page(figures: Mapping, names: Sequence[str], scores: Sequence[Scores], resul
         parts.append(_plots_of(figures["systems"][i], names[i], f"system-{i}", scores[i], options))
     for i, column in enumerate(figures["systems"][0]["by"]):
         parts.append(_conditions(figures, column, f"by-{i}", names))
-    with matplotlib.rc_context(plots.PAGE_STYLE):
-        filter_figure = plots.response_figure(design(FilterBankOptions(), 16000), [55], [0, 3, 6], plots.INK)
-    filter_figure.set_size_inches(4.8, 3.6)
-    filter_figure.axes[0].set_title("")
     parts.append(
         "<h2>A filter, differentiated</h2>"
         + _figure(
-            filter_figure,
+            plots.filter_figure(design(FilterBankOptions(), 16000)),
             "filter",
             "Filter 55 at orders 0, 3 and 6",
             "Magnitude responses in dB relative to their peaks; the higher the order, the narrower",
             "Figure 1 of the paper, with the default settings of the bank.",
         )
     )
-    versions = f"sdtools {__version__}, Python {platform.python_version()}, numpy {np.__version__}, scipy {scipy.__version__}"
-    parts.append(f"<h2>What made it</h2><p>{escape(versions)}, matplotlib {matplotlib.__version__}.</p>")
+    libraries = ", ".join(f"{name} {version(name)}" for name in ("numpy", "scipy", "matplotlib"))
+    parts.append(f"<h2>What made it</h2><p>sdtools {__version__}, Python {platform.python_version()}, {libraries}.</p>")
     for text in dict.fromkeys(settings.values()):
         files = [name for name, other in settings.items() if other == text]
         parts.append(f"<details><summary>{escape(', '.join(files))}</summary><pre>{escape(text)}</pre></details>")
@@ -170,7 +165,7 @@ def _markdown(text: str) -> str:
     return "".join(parts)
 
 
-def _figure(figure: matplotlib.figure.Figure, name: str, title: str, description: str, caption: str = "") -> str:
+def _figure(figure: plots.Figure, name: str, title: str, description: str, caption: str = "") -> str:
     """A plot with its title and caption."""
     svg = plots.page_svg(figure, name, title, description)
     return f"<figure><h3>{escape(title)}</h3>{svg}<figcaption>{escape(caption)}</figcaption></figure>"

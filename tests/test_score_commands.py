@@ -237,6 +237,9 @@ def test_missing_scores_count_as_no_evidence(files, capsys):
     assert apply_fusion.main(["f.json", "s1.txt", "s2.txt", "filled.txt"]) == 0
     assert lines("out.txt") == lines("filled.txt")
     capsys.readouterr()
+    Path("strangers.txt").write_text("stranger 1.0\n")
+    argv = ["--missing=zero", "utt2label", "s1.txt", "strangers.txt", "out"]
+    assert "strangers.txt: scores: got none of a labelled utterance, need some" in fails(train_fusion, argv, capsys)
     argv = ["--missing=zero", "complete.json", "s1.txt", "s2.txt", "out"]
     assert "complete.json: fusion: got one trained on complete scores, need --missing=zero in" in fails(apply_fusion, argv, capsys)
 
@@ -367,6 +370,8 @@ def test_settings_that_are_refused(files, capsys):
     assert "--missing: got 'zero', need error or drop" in fails(eval_scores, ["--missing=zero", "utt2label", "s1.txt"], capsys)
     for costs in ("0.05,1", "0,1,1", "0.5,1,-1"):
         assert "need P(spoof),Cmiss,Cfa" in fails(train_fusion, [f"--costs={costs}", "utt2label", "s1.txt", "f.json"], capsys)
+    argv = ["--costs=1e-17,1,1", "utt2label", "s1.txt", "f.json"]
+    assert "need some between which a score can decide" in fails(train_fusion, argv, capsys)
     argv = ["--costs=0.05,1,10", "--prior=0.4", "utt2label", "s1.txt", "f.json"]
     assert "prior, costs: got 0.4 and (0.05, 1.0, 10.0), need one of them" in fails(train_fusion, argv, capsys)
     assert "prior: got 1.0" in fails(train_fusion, ["--prior=1", "utt2label", "s1.txt", "f.json"], capsys)
