@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test test-cluster test-browser lint bench clean
+.PHONY: demo test test-cluster test-browser test-faults lint bench clean
 
 demo: .venv/ready                          ## the whole chain on a corpus that it makes; prints Tables 1 and 2
 	cd egs/mini_replay/sd && ./run.sh
@@ -17,6 +17,9 @@ test-cluster: .venv/ready-test             ## the launchers and the recipe on a 
 
 test-browser: .venv/ready-test             ## the page of sd-report in a headless Chromium, which is installed by apt if need be
 	tests/browser/run.sh $(BIN)/python
+
+test-faults: .venv/ready-test              ## kills, full disks, hostile files, odd names and signals through commands and recipe; prints a table
+	$(BIN)/python -m pytest -n 2 tests/faults
 
 lint: .venv/ready-test
 	$(BIN)/ruff check .
