@@ -1,7 +1,8 @@
 """Diagonal-covariance Gaussian mixtures: statistics, update, binary splitting, log-likelihood.
 
 The E step works on CHUNK frames at a time: a float32 product gives all component scores, a compiled loop turns them into posteriors in
-place, a float32 product gives the statistics, and every BLOCK frames these are added up in float64, rounded so that the sums are exact.
+place, their product with the frames, of which a loop does only the few that count, gives the statistics in float32, and every BLOCK frames
+these are added up in float64, rounded so that the sums are exact.
 """
 
 import math
@@ -15,7 +16,7 @@ from functools import cached_property, reduce
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from sdtools.gmm_kernels import add_block, compiled, exponentiate
+from sdtools.gmm_kernels import add_active, add_block, compiled, exponentiate
 
 CHUNK = 512  # frames; (512, 512) float32 is 1 MiB: the scores stay in the L2 cache between the two products
 BLOCK = 16 * CHUNK  # frames of one array whose statistics are summed in float32; also about what one thread takes at a time
@@ -232,8 +233,8 @@ def accumulate(gmm, frames, into=None):
     for index, (terms, scores, total, log_likelihoods) in enumerate(_e_step(gmm, frames)):
         terms *= np.reciprocal(total)[:, None]  # cheaper than normalising the (K, n) posteriors
         if index * CHUNK % BLOCK == 0:
-            blocks.append(np.matmul(scores, terms))
-        else:
+            blocks.append(np.zeros_like(rows))
+        if not compiled(add_active)(scores, terms, product[0], blocks[-1]):
             blocks[-1] += np.matmul(scores, terms, out=product)
         log_likelihood_sum += float(log_likelihoods.sum())
     for block in blocks:

@@ -17,6 +17,32 @@ def test_exponentials_and_sums_in_place():
         assert values.min() >= np.finfo(np.float32).tiny
 
 
+def test_product_of_the_posteriors_that_count():
+    rng = np.random.default_rng(4)
+    shares = 2.0 ** rng.integers(-60, 0, (30, 50))
+    shares[rng.random((30, 50)) > 0.1] = gmm_kernels.LEAST_SHARE / 2
+    terms = rng.standard_normal((50, 7)).astype(np.float32)
+    counting = np.where(shares < gmm_kernels.LEAST_SHARE, 0, shares)
+    for function in (gmm_kernels.add_active, gmm_kernels.compiled(gmm_kernels.add_active)):
+        block = np.ones((30, 7), np.float32)
+        assert function(shares.astype(np.float32), terms, np.empty(7, np.float32), block)
+        np.testing.assert_allclose(block, 1 + counting @ terms, rtol=1e-5, atol=1e-6)
+        np.testing.assert_allclose(block, 1 + shares @ terms, rtol=1e-5, atol=1e-5)
+
+
+def test_where_many_posteriors_count_nothing_is_added():
+    shares = np.full((8, 16), gmm_kernels.LEAST_SHARE / 2, np.float32)
+    shares[0] = 1
+    terms = np.ones((16, 3), np.float32)
+    for function in (gmm_kernels.add_active, gmm_kernels.compiled(gmm_kernels.add_active)):
+        shares[1, 0], block = 0, np.zeros((8, 3), np.float32)
+        assert function(shares, terms, np.empty(3, np.float32), block)
+        np.testing.assert_array_equal(block[:2], [[16] * 3, [0] * 3])
+        shares[1, 0], block = gmm_kernels.LEAST_SHARE, np.zeros((8, 3), np.float32)
+        assert not function(shares, terms, np.empty(3, np.float32), block)
+        assert not block.any()
+
+
 def test_block_sums_move_to_the_features_own_units_and_to_a_grid():
     rng = np.random.default_rng(26)
     block, centre = rng.uniform(-9, 9, (4, 7)).astype(np.float32), np.array([0.0, 300.0, 4000.0])
