@@ -5,13 +5,14 @@ cmd=utils/run.py
 features=cf,cm
 orders=0,2,4,6
 feats_config=
+compress=false
 help_message="Usage: $0 [options] <data-dir> <out-dir>
 Writes <out-dir>/<system>/<name of data-dir>/ for each system: a whole data directory, with utt2num_frames, utt2dur, frame_shift and
 conf/feats.conf. What --features takes, the systems that come of it, and the file of options if --feats-config names none:
   some of cf,cm,cfcm   <feature>_sd<order>   conf/feats.conf        cmtri  cmtri_sd<order>  conf/tri.conf (CM, triangular filters)
   some of mcf,mse,stcc <feature>             conf/modulation.conf   cqcc   cqcc             conf/cqcc.conf
                                                                     tc     tc               conf/tc.conf
-  --nj N --cmd launcher --orders 0,2,4,6 --feats-config file
+  --nj N --cmd launcher --orders 0,2,4,6 --feats-config file --compress false|true (16-bit matrices, half the disk)
 Example: $0 --nj 2 data/train data"
 . ./path.sh
 . utils/parse_options.sh
@@ -49,7 +50,7 @@ for ((job = 1; job <= nj; job++)); do # a launcher that resumes cannot see these
   for output in "${outputs[@]}"; do [ -s "$output" ] || rm -f "$log.$job.log.done"; done
 done
 $cmd JOB=1:"$nj" "$log.JOB.log" \
-  $command --config="${feats_config:-conf/$config}" \
+  $command --config="${feats_config:-conf/$config}" --compress="$compress" \
   --write-num-frames="ark,t:$tables/utt2num_frames.JOB" --write-utt2dur="ark,t:$tables/utt2dur.JOB" \
   "scp:$split/JOB/wav.scp" "ark,scp:$ark.ark,$ark.scp"
 

@@ -1,7 +1,7 @@
 # Sourced by a recipe after parse_options.sh: what $systems, rows of Tables 1 and 2, and $orders, columns of Table 1, stand for, and the
-# stages that all recipes share. Takes data/{train,dev,eval}; $cmd, $nj, and if the recipe has them $train_nj and $num_components.
+# stages that all recipes share. Takes data/{train,dev,eval}; $cmd, $nj, $compress, and if the recipe has them $train_nj, $num_components.
 # Sets orders (ascending), top (the order of Table 2), features ("features:orders" for make_feats.sh, one word a pass over the audio),
-# gmms (the systems with GMMs of their own) and fused (fusion and b3: those made of them).
+# gmms (the systems with GMMs of their own), fused (fusion and b3: those made of them) and compressed (what the command line said of it).
 set -euo pipefail
 [ $# = 0 ] || { echo "$0: arguments: got '$*', need options only. See $0 --help" >&2; exit 1; }
 command -v ${cmd%% *} >/dev/null || { echo "$0: --cmd: got '$cmd', need a launcher that exists. Look at cmd.sh" >&2; exit 1; }
@@ -24,8 +24,16 @@ for row in $(once <<<"$rows"); do
   esac
 done
 features=$(tr ' ' '\n' <<<"$features" | awk 'NF && !seen[$0]++')
+if [ "$orders" = "$top" ] && [[ $features == *cf,cm:*cfcm:* || $features == *cfcm:*cf,cm:* ]]; then # the same orders: one pass
+  features=$(sed '/^cfcm:/d; s/^cf,cm:/cf,cm,cfcm:/' <<<"$features")
+fi
 gmms=$(once <<<"$gmms")
 [ -n "$gmms" ] || { echo "$0: --systems: got none, need all or some. See $0 --help" >&2; exit 1; }
+case $compress in
+  true) compressed=" --compress true" ;;
+  false) compressed= ;;
+  *) echo "$0: --compress: got '$compress', need true or false. Correct it" >&2; exit 1 ;;
+esac
 
 log() { echo "$(date '+%H:%M:%S') $*"; }
 run() { [ "$stage" -le "$1" ] && [ "$stop_stage" -ge "$1" ]; } # whether a stage is asked for
@@ -39,7 +47,7 @@ compute_features() {
   local set pass
   for set in train dev eval; do
     for pass in $features; do
-      local/make_feats.sh --cmd "$cmd" --nj "$nj" --features "${pass%:*}" --orders "${pass#*:}" data/$set data
+      local/make_feats.sh --cmd "$cmd" --nj "$nj" --compress "$compress" --features "${pass%:*}" --orders "${pass#*:}" data/$set data
     done
   done
 }

@@ -68,13 +68,13 @@ def _read_sound(source, sample_rate_hz, channel):
                 raise TableError(f"{who}: channels: got {num_channels}, need 1. Choose one of 0..{num_channels - 1} with --channel")
             if channel is not None and not 0 <= channel < num_channels:
                 raise TableError(f"{who}: channel: got {channel}, need 0..{num_channels - 1}. Choose one that the sound has")
-            blocks = [np.empty(0)]
+            data = bytearray()  # grows where it lies: a list of blocks would have to be copied
             while len(block := sound.read(BLOCK_FRAMES, dtype="float64", always_2d=True)):
-                blocks.append(block[:, channel or 0])
+                data += block[:, channel or 0].tobytes()
     except (soundfile.SoundFileError, TypeError) as e:
         reason = getattr(e, "error_string", str(e))
         raise TableError(f"{who}: sound: got {reason!r}, need a format that libsndfile reads, whole. Check the file") from None
-    samples = np.concatenate(blocks)
+    samples = np.frombuffer(data)
     if len(samples) < num_frames or _is_cut(log):
         raise TableError(f"{who}: sound: got {len(samples)} samples, need more by its header; it is cut short. Copy it again")
     if not len(samples):

@@ -11,6 +11,9 @@ import numpy as np
 
 from sdtools import audio, cli, tables
 
+TWO_BYTES = 3
+"""Kaldi's compression method that divides a matrix's range into 65,535 steps."""
+
 
 @dataclass(frozen=True)
 class AudioOptions:
@@ -27,8 +30,9 @@ class AudioOptions:
 
 @dataclass(frozen=True)
 class TableOptions:
-    """Further outputs; not settings of the features."""
+    """Form of the output, and further outputs; not settings of the features."""
 
+    compress: bool = field(default=False, metadata={"help": "write 16-bit matrices, Kaldi's compression method 3: half the disk"})
     write_num_frames: str = field(default="", metadata={"help": "table for the numbers of frames, e.g. ark,t:data/eval/utt2num_frames"})
     write_utt2dur: str = field(default="", metadata={"help": "table for the durations in seconds, e.g. ark,t:data/eval/utt2dur"})
 
@@ -81,7 +85,8 @@ def run(
             stack.enter_context(tables.open_writer(wspecifier, kind)) if wspecifier else None
             for wspecifier, kind in ((further.write_num_frames, "int"), (further.write_utt2dur, "float"))
         )
-        writers = {name: stack.enter_context(tables.open_writer(wspecifier)) for name, wspecifier in outputs.items()}
+        method = TWO_BYTES if further.compress else 0
+        writers = {name: stack.enter_context(tables.open_writer(wspec, compression_method=method)) for name, wspec in outputs.items()}
 
         def compute(entry: tables.Entry) -> tuple[Mapping[Hashable, np.ndarray], float]:
             samples, rate_hz = entry.load()

@@ -166,8 +166,8 @@ def _extractor(conf: Path, rate_hz: int) -> Callable[[np.ndarray], np.ndarray]:
     from sdtools.fdlp import FdlpExtractor, FdlpOptions
     from sdtools.filterbank import FilterBankOptions
     from sdtools.modulation import ModulationExtractor, ModulationOptions
-    from sdtools.subbands import SubbandExtractor
-    from sdtools.triangular import TriangularExtractor, TriangularOptions
+    from sdtools.subbands import SubbandExtractor, TriangularExtractor
+    from sdtools.triangular import TriangularOptions
 
     def load(cls):
         return cli.load_settings(conf, cls)

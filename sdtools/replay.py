@@ -7,7 +7,7 @@ that neither level nor length nor timing tells a replayed recording from a live 
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import fft, signal
+import scipy  # loads its parts at their first use: --help does not wait for them
 
 PEAK_LIMIT = 0.99
 """Louder results are scaled down to this peak, never clipped."""
@@ -145,9 +145,9 @@ def record(samples, rate_hz, recording, rng):
         If the samples are not one finite, non-silent channel in [-1, 1].
     """
     samples = _checked(samples)
-    sound = signal.fftconvolve(samples, room_response(recording.room, rate_hz))[: len(samples)]
+    sound = scipy.signal.fftconvolve(samples, room_response(recording.room, rate_hz))[: len(samples)]
     sound += _noise(len(sound), rate_hz, recording.noise_slope_db, rng) * _rms(sound) * 10 ** (-recording.snr_db / 20)
-    return _same_level(signal.sosfilt(_filters(recording.microphone, rate_hz, low_order=1), sound), samples)
+    return _same_level(scipy.signal.sosfilt(_filters(recording.microphone, rate_hz, low_order=1), sound), samples)
 
 
 def play(samples, rate_hz, loudspeaker):
@@ -165,19 +165,19 @@ def play(samples, rate_hz, loudspeaker):
     one: a sine gains its stated harmonics and nothing else, test_sine_gains_the_stated_harmonics_and_nothing_else.
     """
     samples = _checked(samples)
-    num_samples = fft.next_fast_len(len(samples), real=True)
-    drive = fft.irfft(fft.rfft(samples, num_samples), 2 * num_samples)
+    num_samples = scipy.fft.next_fast_len(len(samples), real=True)
+    drive = scipy.fft.irfft(scipy.fft.rfft(samples, num_samples), 2 * num_samples)
     drive /= np.max(np.abs(drive))
     second, third = loudspeaker.thd2_percent / 100, loudspeaker.thd3_percent / 100
-    excursion = signal.sosfilt(signal.butter(2, loudspeaker.low_hz, fs=2 * rate_hz, output="sos"), drive)
+    excursion = scipy.signal.sosfilt(scipy.signal.butter(2, loudspeaker.low_hz, fs=2 * rate_hz, output="sos"), drive)
     gain = 1 + (2 * second * drive - 4 * third * drive**2) / (1 + 3 * third)
     force = drive * (gain - loudspeaker.force_loss * excursion**2)
-    force = fft.irfft(fft.rfft(force)[: num_samples // 2 + 1], num_samples)[: len(samples)]
+    force = scipy.fft.irfft(scipy.fft.rfft(force)[: num_samples // 2 + 1], num_samples)[: len(samples)]
     if loudspeaker.impulse_response is None:
-        sound = signal.sosfilt(_filters(loudspeaker, rate_hz, low_order=2), force)
+        sound = scipy.signal.sosfilt(_filters(loudspeaker, rate_hz, low_order=2), force)
     else:
         start = int(np.argmax(np.abs(loudspeaker.impulse_response)))
-        sound = signal.fftconvolve(force, loudspeaker.impulse_response)[start : start + len(samples)]
+        sound = scipy.signal.fftconvolve(force, loudspeaker.impulse_response)[start : start + len(samples)]
     return _same_level(sound, samples)
 
 
@@ -243,9 +243,9 @@ def _log_uniform(rng, bounds):
 
 def _filters(device, rate_hz, low_order):
     """Second-order sections of a device's band limits and resonances."""
-    sections = [signal.butter(low_order, device.low_hz, "highpass", fs=rate_hz, output="sos")]
+    sections = [scipy.signal.butter(low_order, device.low_hz, "highpass", fs=rate_hz, output="sos")]
     if device.high_hz < rate_hz / 2:
-        sections.append(signal.butter(2, device.high_hz, fs=rate_hz, output="sos"))
+        sections.append(scipy.signal.butter(2, device.high_hz, fs=rate_hz, output="sos"))
     for bump in device.resonances:
         if bump.centre_hz < rate_hz / 2:  # H(s) = (s^2 + g s/q + 1) / (s^2 + s/q + 1) by the bilinear transform
             k, gain = np.tan(np.pi * bump.centre_hz / rate_hz), 10 ** (bump.gain_db / 20)
@@ -256,9 +256,9 @@ def _filters(device, rate_hz, low_order):
 
 def _noise(num_samples, rate_hz, slope_db, rng):
     """Gaussian noise of unit RMS, level below 50 Hz and sloping above."""
-    size = fft.next_fast_len(num_samples, real=True)
-    octaves = np.log2(np.maximum(fft.rfftfreq(size, 1 / rate_hz), 50))
-    noise = fft.irfft(fft.rfft(rng.standard_normal(size)) * 10 ** (slope_db * octaves / 20), size)[:num_samples]
+    size = scipy.fft.next_fast_len(num_samples, real=True)
+    octaves = np.log2(np.maximum(scipy.fft.rfftfreq(size, 1 / rate_hz), 50))
+    noise = scipy.fft.irfft(scipy.fft.rfft(rng.standard_normal(size)) * 10 ** (slope_db * octaves / 20), size)[:num_samples]
     return noise / _rms(noise)
 
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+import scipy  # loads its parts at their first use: --help does not wait for them
 import soundfile
-from scipy.signal import resample_poly
 
 from sdtools import audio, replay
 
@@ -103,7 +103,7 @@ def _read_responses(folder: Path, rate_hz: int) -> dict[str, tuple[float, ...]]:
         except soundfile.SoundFileError as error:
             raise ValueError(f"{path}: impulse response: got '{error}', need a sound file. Take it out of --loudspeaker-irs") from None
         divisor = np.gcd(own_hz, rate_hz)
-        response = resample_poly(samples[:, 0], rate_hz // divisor, own_hz // divisor)
+        response = scipy.signal.resample_poly(samples[:, 0], rate_hz // divisor, own_hz // divisor)
         name = "".join(path.stem.split())
         if name in responses:
             raise ValueError(f"{path}: impulse response: got {name} again, need each name once. Rename the file")
@@ -141,7 +141,9 @@ def store(samples: np.ndarray, rate_hz: int, codec: str) -> np.ndarray:
         return samples
     if codec == "8k":
         divisor = np.gcd(8000, rate_hz)
-        back = resample_poly(resample_poly(samples, 8000 // divisor, rate_hz // divisor), rate_hz // divisor, 8000 // divisor)
+        back = scipy.signal.resample_poly(
+            scipy.signal.resample_poly(samples, 8000 // divisor, rate_hz // divisor), rate_hz // divisor, 8000 // divisor
+        )
     else:
         buffer = io.BytesIO()
         kind = {"mp3": ("MP3", "MPEG_LAYER_III"), "ogg": ("OGG", "VORBIS")}[codec]

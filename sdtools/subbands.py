@@ -5,17 +5,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from numba import njit
 
 from sdtools import envelope
 from sdtools.envelope import EnvelopeOptions
-from sdtools.filterbank import FilterBankOptions, design
+from sdtools.filterbank import FilterBankOptions, band_edges_hz, design
+from sdtools.triangular import count_frames, triangular_weights
 
 NUM_ROWS = 16
 """Samples filtered at once, a multiple of 4: their sub-bands stay in the first-level cache for all differences."""
+BLOCK = 1024
+"""Frames computed at once: beside samples and features, memory does not grow with the recording."""
 UNROLL = 8
 """Folded samples that go into a spectrum at once: each line is then read and written that many times less often."""
 
@@ -110,63 +113,175 @@ class SubbandExtractor:
         num_frames = envelope.num_frames(len(samples), self.length, self.shift)
         if num_frames == 0:
             raise ValueError(f"subbands: recording: got {len(samples)} samples, need {self.length}, one frame. Leave it out")
-        cf, cm = self.centroids(samples, num_frames)
-        if not (np.isfinite(cf).all() and np.isfinite(cm).all()):
-            peak = np.abs(samples).max()
-            raise ValueError(f"subbands: features: got overflow from a peak of {peak:g}, need full scale to be 1. Scale the samples down")
-        out = {}
-        for index, order in enumerate(self.orders.tolist()):
-            feats = {"cf": cf[index]}
-            if self.features != ("cf",):
-                ceps = envelope.magnitude_cepstrum(cm[index], self.options.num_ceps, self.options.magnitude_floor)
-                feats["cm"] = ceps.astype(np.float32)
-                feats["cfcm"] = np.concatenate([feats["cf"], feats["cm"]], axis=1)
-            out |= {(feature, order): feats[feature] for feature in self.features}
+        num_bands, num_ceps = self.filters.shape[1], self.options.num_ceps
+        dims = {"cf": num_bands, "cm": num_ceps, "cfcm": num_bands + num_ceps}
+        out = {(name, order): np.empty((num_frames, dims[name]), np.float32) for order in self.orders.tolist() for name in self.features}
+        for start, cf, cm in self.centroids(samples, num_frames):
+            if not (np.isfinite(cf).all() and np.isfinite(cm).all()):
+                peak = np.abs(samples).max()
+                raise ValueError(
+                    f"subbands: features: got overflow from a peak of {peak:g}, need full scale to be 1. Scale the samples down"
+                )
+            for index, order in enumerate(self.orders.tolist()):
+                ceps = None if self.features == ("cf",) else envelope.magnitude_cepstrum(cm[index], num_ceps, self.options.magnitude_floor)
+                for name in self.features:
+                    feats = out[name, order][start : start + cf.shape[1]]
+                    if name != "cm":
+                        feats[:, :num_bands] = cf[index]
+                    if name != "cf":
+                        feats[:, dims[name] - num_ceps :] = ceps
         return out
 
-    def centroids(self, samples: np.ndarray, num_frames: int) -> tuple[np.ndarray, np.ndarray]:
-        """CF and CM before logarithm and cosine transform, each (num_orders, num_frames, num_filters) float32."""
-        shape = (len(self.orders), num_frames, self.filters.shape[1])
-        cf, cm = np.empty(shape, np.float32), np.empty(shape, np.float32)
-        # the filters' memory is two rows; a tail of zeros lets whole rows be filtered
-        padded = np.concatenate([np.zeros(2), samples, np.zeros(NUM_ROWS)])
-        _extract(
-            padded,
-            self.filters,
-            self.orders,
-            self.weights,
-            self.bases,
-            (self.bins * (self.freqs_hz[-1] / self.bins.max())).astype(np.float32),
-            np.float32(self.freqs_hz.mean()),
-            np.float32(self.freqs_hz.sum()),
-            self.length,
-            self.shift,
-            np.float32(self.options.magnitude_floor),
-            cf,
-            cm,
-        )
-        return cf, cm
+    def centroids(self, samples: np.ndarray, num_frames: int) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
+        """First frame of a block, and its CF and CM before logarithm and cosine transform, each (num_orders, any, num_filters) float32."""
+        num_bands = self.filters.shape[1]
+        width = (num_bands + self.orders.max() + 7) // 8 * 8  # whole cache lines
+        outputs = np.zeros((NUM_ROWS + 2, width))
+        ring = np.zeros((len(self.orders), (self.length // NUM_ROWS + 2) * NUM_ROWS, width), np.float32)
+        filled = 0  # samples that went through the filters, in whole rows
+        for start in range(0, num_frames, BLOCK):
+            num = min(BLOCK, num_frames - start)
+            end = -(-((start + num - 1) * self.shift + self.length) // NUM_ROWS) * NUM_ROWS
+            piece = samples[max(filled - 2, 0) : end]
+            padded = np.zeros(end - filled + 2)  # the filters' memory is two samples, zeros at first; zeros fill the last rows
+            first = 2 if filled == 0 else 0
+            padded[first : first + len(piece)] = piece
+            cf, cm = np.empty((2, len(self.orders), num, num_bands), np.float32)
+            _extract(
+                padded,
+                filled,
+                start,
+                self.filters,
+                self.orders,
+                self.weights,
+                self.bases,
+                (self.bins * (self.freqs_hz[-1] / self.bins.max())).astype(np.float32),
+                np.float32(self.freqs_hz.mean()),
+                np.float32(self.freqs_hz.sum()),
+                self.length,
+                self.shift,
+                np.float32(self.options.magnitude_floor),
+                outputs,
+                ring,
+                cf,
+                cm,
+            )
+            filled = end
+            yield start, cf, cm
+
+
+class TriangularExtractor(SubbandExtractor):
+    """`SubbandExtractor` whose bands are triangles on each frame's DCT-II, turned back into signals of its length (Table 1, last row).
+
+    Wickramasinghe et al., section 5: "a triangular filter bank with same centre frequencies"; signals go to the frequency domain "by
+    applying DCT", filtering is "in a frame-wise manner", and "inverse DCT was applied prior to spatial differentiation".
+    Left open there: the triangles' feet (here the neighbouring centres), the frame (20 ms every 10 ms), its window (rectangular).
+
+    Raises
+    ------
+    ValueError
+        As `SubbandExtractor`; also if settings that only Eq. 1 has are changed, or a triangle is narrower than the DCT's spacing.
+
+    Notes
+    -----
+    Cosines of even k are even about the frame's centre, those of odd k are odd: half a frame of either gives all samples. Bands
+    and differences are float64; from rectification on all is `SubbandExtractor`, within the frame.
+    """
+
+    def __init__(
+        self,
+        bank_options: FilterBankOptions,
+        envelope_options: EnvelopeOptions,
+        sample_rate_hz: float,
+        *,
+        orders: Sequence[int],
+        features: Sequence[str] = ("cf", "cm"),
+    ):
+        super().__init__(bank_options, envelope_options, sample_rate_hz, orders=orders, features=features)
+        if (bank_options.bandwidth_scale, bank_options.normalize_gain) != (FilterBankOptions.bandwidth_scale, False):
+            raise ValueError(
+                f"triangular bank: got bandwidth_scale {bank_options.bandwidth_scale:g}, normalize_gain {bank_options.normalize_gain}, "
+                "need their defaults: triangles have neither. Leave them out"
+            )
+        k, n = np.arange(self.length), np.arange(len(self.weights))
+        self.triangles = triangular_weights(band_edges_hz(bank_options, sample_rate_hz), k * sample_rate_hz / (2 * self.length)).T.copy()
+        inside = self.triangles != 0
+        self.spans = np.stack([inside.argmax(axis=1), self.length - inside[:, ::-1].argmax(axis=1)], axis=1)
+        self.cosines = np.sqrt(2 / self.length) * np.cos(np.pi / self.length * np.outer(k, n + 0.5))
+        self.cosines[0] /= np.sqrt(2)
+
+    def centroids(self, samples: np.ndarray, num_frames: int) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
+        """First frame of a block, and its CF and CM before logarithm and cosine transform, each (num_orders, any, num_filters) float32."""
+        import scipy.fft
+
+        count_frames(samples, self.length, self.shift)  # refuses NaN, which compiled loops need not pass on
+        frames = np.lib.stride_tricks.sliding_window_view(samples, self.length)[:: self.shift]
+        for start in range(0, num_frames, BLOCK):
+            dct = scipy.fft.dct(frames[start : start + BLOCK], norm="ortho")
+            cf, cm = np.empty((2, len(self.orders), len(dct), len(self.triangles)), np.float32)
+            _extract_triangular(
+                dct,
+                self.triangles,
+                self.spans,
+                self.cosines,
+                self.orders,
+                self.weights,
+                self.bases,
+                (self.bins * (self.freqs_hz[-1] / self.bins.max())).astype(np.float32),
+                np.float32(self.freqs_hz.mean()),
+                np.float32(self.freqs_hz.sum()),
+                np.float32(self.options.magnitude_floor),
+                cf,
+                cm,
+            )
+            yield start, cf, cm
 
 
 @njit(cache=True, nogil=True)
-def _extract(padded, filters, orders, weights, bases, freqs_hz, mean_hz, sum_hz, length, shift, floor, cf, cm):
-    """Walk over the recording: filter the samples that the next frames need into a ring of rows, then take their spectra."""
-    num_orders, num_frames, num_bands = cf.shape
-    width = (num_bands + orders.max() + 7) // 8 * 8  # whole cache lines
-    num_rows = (length // NUM_ROWS + 2) * NUM_ROWS
-    ring = np.zeros((num_orders, num_rows, width), np.float32)
+def _extract(
+    padded, filled, start, filters, orders, weights, bases, freqs_hz, mean_hz, sum_hz, length, shift, floor, outputs, ring, cf, cm
+):
+    """Walk over a block: filter the samples that the next frames need into a ring of rows, then take their spectra."""
+    num_orders, num_rows, width = ring.shape
+    num_frames, num_bands = cf.shape[1:]
     flat = ring.reshape(num_orders, num_rows * width)
-    outputs = np.zeros((NUM_ROWS + 2, width))
     levels = np.zeros((2, NUM_ROWS * width))
     folded, spectra = _buffers(bases, num_bands)
-    filled = 0
+    position = 0
     for frame in range(num_frames):
-        while filled < frame * shift + length:
-            _filter(padded[filled : filled + NUM_ROWS + 2], filters, outputs)
-            _differentiate_and_rectify(outputs, levels, orders, num_bands, flat, filled % num_rows * width)
-            filled += NUM_ROWS
+        first = (start + frame) * shift
+        while filled + position < first + length:
+            _filter(padded[position : position + NUM_ROWS + 2], filters, outputs)
+            _differentiate_and_rectify(outputs, levels, orders, num_bands, flat, (filled + position) % num_rows * width)
+            position += NUM_ROWS
         for index in range(num_orders):
-            _transform(ring[index], frame * shift, length, weights, bases, folded, spectra)
+            _transform(ring[index], first, length, weights, bases, folded, spectra)
+            _centroids(spectra, freqs_hz, mean_hz, sum_hz, floor, cf[index, frame], cm[index, frame])
+
+
+@njit(cache=True, nogil=True)
+def _extract_triangular(dct, triangles, spans, cosines, orders, weights, bases, freqs_hz, mean_hz, sum_hz, floor, cf, cm):
+    """Eq. 6 and 7 of frames, one at a time: its rectified bands of every order stay in the cache."""
+    num_orders, num_frames, num_bands = cf.shape
+    length = dct.shape[1]
+    num_rows = (length + NUM_ROWS - 1) // NUM_ROWS * NUM_ROWS
+    width = (num_bands + orders.max() + 7) // 8 * 8  # whole cache lines
+    bands = np.zeros((num_bands, num_rows))
+    outputs = np.zeros((NUM_ROWS + 2, width))
+    levels = np.zeros((2, NUM_ROWS * width))
+    magnitudes = np.zeros((num_orders, num_rows, width), np.float32)
+    flat = magnitudes.reshape(num_orders, num_rows * width)
+    folded, spectra = _buffers(bases, num_bands)
+    for frame in range(num_frames):
+        _synthesize(dct[frame], triangles, spans, cosines, bands)
+        for first in range(0, num_rows, NUM_ROWS):
+            for i in range(width):
+                band = bands[min(i, num_bands - 1)]
+                for t in range(NUM_ROWS):
+                    outputs[t + 2, i] = band[first + t]
+            _differentiate_and_rectify(outputs, levels, orders, num_bands, flat, first * width)
+        for index in range(num_orders):
+            _transform(magnitudes[index], 0, length, weights, bases, folded, spectra)
             _centroids(spectra, freqs_hz, mean_hz, sum_hz, floor, cf[index, frame], cm[index, frame])
 
 
@@ -190,6 +305,22 @@ def _filter(samples, filters, outputs):
     for t in range(2, NUM_ROWS + 2):
         for i in range(num_bands, width):
             outputs[t, i] = outputs[t, num_bands - 1]
+
+
+@njit(cache=True, nogil=True)
+def _synthesize(dct, triangles, spans, cosines, bands):
+    """Inverse DCT of every band of a frame."""
+    length, half = len(dct), cosines.shape[1]
+    parts = np.empty((2, half))
+    for i in range(len(bands)):
+        parts[:] = 0
+        for k in range(spans[i, 0], spans[i, 1]):
+            part, factor, cosine = parts[k % 2], triangles[i, k] * dct[k], cosines[k]
+            for n in range(half):
+                part[n] += factor * cosine[n]
+        for n in range(half):
+            bands[i, n] = parts[0, n] + parts[1, n]
+            bands[i, length - 1 - n] = parts[0, n] - parts[1, n]
 
 
 @njit(cache=True, nogil=True)

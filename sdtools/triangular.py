@@ -1,24 +1,13 @@
-"""Bands by triangular weights on a spectrum, and CF and CM of the bands of a frame's cosine transform (Table 1, last row).
-
-Wickramasinghe et al., section 5: "a triangular filter bank with same centre frequencies"; signals go to the frequency domain "by
-applying DCT", filtering is "in a frame-wise manner", and "inverse DCT was applied prior to spatial differentiation".
-Left open there: the triangles' feet (here the neighbouring centres), the frame (20 ms every 10 ms), its window (rectangular).
-"""
+"""Bands by triangular weights on a spectrum, for the last row of Table 1 (`subbands.TriangularExtractor`) and two of the baselines."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-from numba import njit
 
 from sdtools.envelope import EnvelopeOptions, num_frames
 from sdtools.filterbank import FilterBankOptions, band_edges_hz
-from sdtools.subbands import NUM_ROWS, SubbandExtractor, _buffers, _centroids, _differentiate_and_rectify, _transform
-
-FRAMES_PER_BLOCK = 256
-"""Frames transformed at once: their cosine coefficients bound the memory."""
 
 
 @dataclass(frozen=True)
@@ -92,109 +81,3 @@ def triangular_weights(edges_hz: np.ndarray, freqs_hz: np.ndarray) -> np.ndarray
             "Take fewer filters or longer frames"
         )
     return weights
-
-
-class TriangularExtractor(SubbandExtractor):
-    """`SubbandExtractor` whose bands are triangles on each frame's DCT-II, turned back into signals of the frame's length.
-
-    Raises
-    ------
-    ValueError
-        As `SubbandExtractor`; also if settings that only Eq. 1 has are changed, or a triangle is narrower than the DCT's spacing.
-
-    Notes
-    -----
-    Cosines of even k are even about the frame's centre, those of odd k are odd: half a frame of either gives all samples. Bands
-    and differences are float64; from rectification on all is `SubbandExtractor`, within the frame.
-    """
-
-    def __init__(
-        self,
-        bank_options: FilterBankOptions,
-        envelope_options: EnvelopeOptions,
-        sample_rate_hz: float,
-        *,
-        orders: Sequence[int],
-        features: Sequence[str] = ("cf", "cm"),
-    ):
-        super().__init__(bank_options, envelope_options, sample_rate_hz, orders=orders, features=features)
-        if (bank_options.bandwidth_scale, bank_options.normalize_gain) != (FilterBankOptions.bandwidth_scale, False):
-            raise ValueError(
-                f"triangular bank: got bandwidth_scale {bank_options.bandwidth_scale:g}, normalize_gain {bank_options.normalize_gain}, "
-                "need their defaults: triangles have neither. Leave them out"
-            )
-        k, n = np.arange(self.length), np.arange(len(self.weights))
-        self.triangles = triangular_weights(band_edges_hz(bank_options, sample_rate_hz), k * sample_rate_hz / (2 * self.length)).T.copy()
-        inside = self.triangles != 0
-        self.spans = np.stack([inside.argmax(axis=1), self.length - inside[:, ::-1].argmax(axis=1)], axis=1)
-        self.cosines = np.sqrt(2 / self.length) * np.cos(np.pi / self.length * np.outer(k, n + 0.5))
-        self.cosines[0] /= np.sqrt(2)
-
-    def centroids(self, samples: np.ndarray, num_frames: int) -> tuple[np.ndarray, np.ndarray]:
-        """CF and CM before logarithm and cosine transform, each (num_orders, num_frames, num_filters) float32."""
-        import scipy.fft
-
-        count_frames(samples, self.length, self.shift)  # refuses NaN, which compiled loops need not pass on
-        shape = (len(self.orders), num_frames, len(self.triangles))
-        cf, cm = np.empty(shape, np.float32), np.empty(shape, np.float32)
-        frames = np.lib.stride_tricks.sliding_window_view(samples, self.length)[:: self.shift]
-        for start in range(0, num_frames, FRAMES_PER_BLOCK):
-            block = slice(start, start + FRAMES_PER_BLOCK)
-            _extract(
-                scipy.fft.dct(frames[block], norm="ortho"),
-                self.triangles,
-                self.spans,
-                self.cosines,
-                self.orders,
-                self.weights,
-                self.bases,
-                (self.bins * (self.freqs_hz[-1] / self.bins.max())).astype(np.float32),
-                np.float32(self.freqs_hz.mean()),
-                np.float32(self.freqs_hz.sum()),
-                np.float32(self.options.magnitude_floor),
-                cf[:, block],
-                cm[:, block],
-            )
-        return cf, cm
-
-
-@njit(cache=True, nogil=True)
-def _extract(dct, triangles, spans, cosines, orders, weights, bases, freqs_hz, mean_hz, sum_hz, floor, cf, cm):
-    """Eq. 6 and 7 of frames, one at a time: its rectified bands of every order stay in the cache."""
-    num_orders, num_frames, num_bands = cf.shape
-    length = dct.shape[1]
-    num_rows = (length + NUM_ROWS - 1) // NUM_ROWS * NUM_ROWS
-    width = (num_bands + orders.max() + 7) // 8 * 8  # whole cache lines
-    bands = np.zeros((num_bands, num_rows))
-    outputs = np.zeros((NUM_ROWS + 2, width))
-    levels = np.zeros((2, NUM_ROWS * width))
-    magnitudes = np.zeros((num_orders, num_rows, width), np.float32)
-    flat = magnitudes.reshape(num_orders, num_rows * width)
-    folded, spectra = _buffers(bases, num_bands)
-    for frame in range(num_frames):
-        _synthesize(dct[frame], triangles, spans, cosines, bands)
-        for first in range(0, num_rows, NUM_ROWS):
-            for i in range(width):
-                band = bands[min(i, num_bands - 1)]
-                for t in range(NUM_ROWS):
-                    outputs[t + 2, i] = band[first + t]
-            _differentiate_and_rectify(outputs, levels, orders, num_bands, flat, first * width)
-        for index in range(num_orders):
-            _transform(magnitudes[index], 0, length, weights, bases, folded, spectra)
-            _centroids(spectra, freqs_hz, mean_hz, sum_hz, floor, cf[index, frame], cm[index, frame])
-
-
-@njit(cache=True, nogil=True)
-def _synthesize(dct, triangles, spans, cosines, bands):
-    """Inverse DCT of every band of a frame."""
-    length, half = len(dct), cosines.shape[1]
-    parts = np.empty((2, half))
-    for i in range(len(bands)):
-        parts[:] = 0
-        for k in range(spans[i, 0], spans[i, 1]):
-            part, factor, cosine = parts[k % 2], triangles[i, k] * dct[k], cosines[k]
-            for n in range(half):
-                part[n] += factor * cosine[n]
-        for n in range(half):
-            bands[i, n] = parts[0, n] + parts[1, n]
-            bands[i, length - 1 - n] = parts[0, n] - parts[1, n]

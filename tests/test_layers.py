@@ -34,7 +34,7 @@ def test_module_imports_only_what_its_layer_may(path):
     if path.stem in MATHS:
         assert ours <= MATHS
         assert others <= {"numpy", "scipy", "numba", "joblib", "threadpoolctl"}
-        assert "numba" not in others or path.stem in ("subbands", "gmm_kernels", "triangular")
+        assert "numba" not in others or path.stem in ("subbands", "gmm_kernels")
     elif path.stem in FILES:
         assert ours <= FILES | MATHS
     elif path.stem == "plots":

@@ -112,6 +112,7 @@ def test_new_sounds_under_old_names_are_not_mistaken_for_old_ones(small, tmp_pat
         (["--stage", "3", "--orders", "2"], "data/cf_sd2/train/feats.scp: got no such file or an empty one, need features"),
         (["--stage", "4", "--orders", "2"], "data/cf_sd2/dev/feats.scp: got no such file or an empty one, need features"),
         (["--stage", "6", "--orders", "0,2"], "exp/cf_sd2/scores/eval.txt"),
+        (["--compress", "yes"], "--compress: got 'yes', need true or false"),
         (["--orders", "0,,2"], "--orders: got '0,,2', need numbers such as 0,2,4,6"),
         (["--systems", "cf,b4"], "--systems: got 'b4', need all, or some of cf,cm,cmtri,cfcm,fusion,cqcc,tc,b3"),
         (["--systems", ""], "--systems: got none, need all or some"),

@@ -1,5 +1,7 @@
 """The compiled path against the plain float64 modules, and laws that it must keep."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 import scipy.signal
@@ -8,7 +10,7 @@ from sdtools import envelope
 from sdtools.differentiation import differentiate
 from sdtools.envelope import EnvelopeOptions
 from sdtools.filterbank import FilterBankOptions, design
-from sdtools.subbands import SubbandExtractor
+from sdtools.subbands import BLOCK, SubbandExtractor
 
 RATE_HZ = 16000
 
@@ -48,7 +50,9 @@ def plain(samples, order, bank_options, options):
 
 
 def centroids(extractor, samples):
-    return extractor.centroids(samples, envelope.num_frames(len(samples), extractor.length, extractor.shift))
+    blocks = extractor.centroids(samples, envelope.num_frames(len(samples), extractor.length, extractor.shift))
+    _, cf, cm = zip(*blocks)
+    return np.concatenate(cf, axis=1), np.concatenate(cm, axis=1)
 
 
 @pytest.mark.parametrize("name", signals())
@@ -89,6 +93,29 @@ def test_any_length_gives_whole_frames(num_samples):
     assert feats["cm", 6].shape == (1 + (num_samples - 320) // 160, 40)
     expected_cf, _ = plain(samples, 6, FilterBankOptions(), EnvelopeOptions())
     np.testing.assert_allclose(feats["cf", 6], expected_cf, rtol=1e-4)
+
+
+@pytest.mark.parametrize("options", [EnvelopeOptions(), EnvelopeOptions(frame_length_ms=2.0, frame_shift_ms=2.5)])
+def test_blocks_do_not_show(options):
+    extractor = SubbandExtractor(FilterBankOptions(), options, RATE_HZ, orders=(1,))
+    samples = vowel((2 * BLOCK + 5) * extractor.shift)
+    cf, cm = centroids(extractor, samples)
+    assert cf.shape[1] > 2 * BLOCK
+    expected_cf, expected_cm = plain(samples, 1, FilterBankOptions(), options)
+    np.testing.assert_allclose(cf[0], expected_cf, rtol=1e-4)
+    np.testing.assert_allclose(cm[0], expected_cm, rtol=1e-4)
+
+
+def test_a_long_recording_takes_little_more_memory_than_samples_and_features():
+    samples = np.zeros(600 * RATE_HZ)
+    extractor = SubbandExtractor(FilterBankOptions(num_filters=8), EnvelopeOptions(num_ceps=8), RATE_HZ, orders=(0,), features=("cf",))
+    extractor(samples[:RATE_HZ])
+    tracemalloc.start()
+    try:
+        feats = extractor(samples)["cf", 0]
+        assert tracemalloc.get_traced_memory()[1] < feats.nbytes + 4e6
+    finally:
+        tracemalloc.stop()
 
 
 def test_past_does_not_depend_on_the_future():

@@ -13,7 +13,8 @@ from sdtools.bin import compute_feats
 from sdtools.differentiation import differentiate
 from sdtools.envelope import EnvelopeOptions
 from sdtools.filterbank import FilterBankOptions, band_edges_hz
-from sdtools.triangular import FRAMES_PER_BLOCK, TriangularExtractor, TriangularOptions, triangular_weights
+from sdtools.subbands import BLOCK, TriangularExtractor
+from sdtools.triangular import TriangularOptions, triangular_weights
 
 RATE_HZ = 16000
 
@@ -53,7 +54,9 @@ def plain(samples, orders, bank, options):
 
 
 def centroids(extractor, samples):
-    return extractor.centroids(samples, envelope.num_frames(len(samples), extractor.length, extractor.shift))
+    blocks = extractor.centroids(samples, envelope.num_frames(len(samples), extractor.length, extractor.shift))
+    _, cf, cm = zip(*blocks)
+    return np.concatenate(cf, axis=1), np.concatenate(cm, axis=1)
 
 
 def test_weights_in_closed_form():
@@ -144,7 +147,7 @@ def test_differences_of_signals_are_those_of_weights(order):
 
 
 def test_blocks_leave_no_trace_and_orders_alone_are_the_same_bits():
-    samples = noise(160 * (FRAMES_PER_BLOCK + 21))
+    samples = noise(160 * (BLOCK + 21))
     together = TriangularExtractor(FilterBankOptions(), EnvelopeOptions(), RATE_HZ, orders=(6, 0, 3), features=("cf", "cm", "cfcm"))(
         samples
     )
@@ -152,7 +155,7 @@ def test_blocks_leave_no_trace_and_orders_alone_are_the_same_bits():
         alone = TriangularExtractor(FilterBankOptions(), EnvelopeOptions(), RATE_HZ, orders=(order,))(samples[160 * 5 :])
         np.testing.assert_array_equal(together["cf", order][5:], alone["cf", order])
         np.testing.assert_array_equal(together["cm", order][5:], alone["cm", order])
-        assert together["cfcm", order].shape == (FRAMES_PER_BLOCK + 20, 120) and together["cm", order].dtype == np.float32
+        assert together["cfcm", order].shape == (BLOCK + 20, 120) and together["cm", order].dtype == np.float32
 
 
 def test_silence_one_frame_and_less():

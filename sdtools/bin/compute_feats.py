@@ -46,8 +46,7 @@ def main(argv=None) -> int:
 
 def body(context: cli.Context) -> int:
     """Parse, open, loop by key, count, return."""
-    from sdtools.subbands import SubbandExtractor
-    from sdtools.triangular import TriangularExtractor
+    from sdtools.subbands import SubbandExtractor, TriangularExtractor
 
     rspecifier, wspecifier = context.positionals
     options, bank, envelope = context[ComputeOptions], context[FilterBankOptions], context[EnvelopeOptions]

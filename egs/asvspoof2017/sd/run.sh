@@ -16,9 +16,10 @@ train_nj=1       # jobs a class and EM pass of stage 3; more than 1 pays on a cl
 corpus=          # folder that the corpus was unpacked to; local/prepare_asvspoof2017.py --help says in which forms
 systems=all      # or some of cf,cm,cmtri,cfcm,fusion,cqcc,tc,b3: rows of the tables
 orders=0,2,4,6   # of differentiation; Table 2 takes the highest
+compress=false   # or true: features of 16 bits, half the disk
 num_components=  # of each GMM, instead of the paper's 512 in conf/gmm.conf
 help_message="Usage: $0 --corpus dir [--stage N] [--stop-stage M] [--nj N] [--train-nj N] [--cmd launcher]
-    [--systems all|cf,cm,cmtri,cfcm,fusion,cqcc,tc,b3] [--orders 0,2,4,6] [--num-components N]
+    [--systems all|cf,cm,cmtri,cfcm,fusion,cqcc,tc,b3] [--orders 0,2,4,6] [--num-components N] [--compress true]
 Example: $0 --corpus /corpora/ASVspoof2017_V2 --systems cf,cm,fusion --nj 2"
 . utils/parse_options.sh
 . local/stages.sh
@@ -66,7 +67,7 @@ if run 6; then
   $evaluate --by="$by" --json=exp/results.json data/eval/utt2label $(score_files eval.txt $gmms $fused) >exp/evaluation.tmp
   mv exp/evaluation.tmp exp/eval.txt
   trained=$(sed -n 's/^--num-components=/--num-components /p' "exp/${gmms%%$'\n'*}/genuine.gmm.conf")
-  local/paper_tables.py --paper --command "./run.sh --corpus DIR --systems $systems --orders $orders $trained" exp/results.json exp/RESULTS.md
+  local/paper_tables.py --paper --command "./run.sh --corpus DIR --systems $systems --orders $orders$compressed $trained" exp/results.json exp/RESULTS.md
   sd-report --print-args=false exp exp/report
   log "With plots: exp/report/index.html"
 fi

@@ -16,9 +16,10 @@ csv=             # or a table of both; local/prepare_folder.py --help says what 
 split=50,20,30   # percent of the recordings for train, dev and eval
 systems=cf,cm,cfcm,fusion # rows of the tables: all, or some of cf,cm,cmtri,cfcm,fusion,cqcc,tc,b3
 orders=0,2,4,6   # of differentiation; Table 2 takes the highest
+compress=false   # or true: features of 16 bits, half the disk
 num_components=  # of each GMM, instead of those in conf/gmm.conf; more for more recordings (the paper: 512 for five hours)
 help_message="Usage: $0 --genuine dir --replayed dir | --csv file [--split 50,20,30] [--stage N] [--stop-stage M] [--nj N] [--cmd launcher]
-    [--systems all|cf,cm,cmtri,cfcm,fusion,cqcc,tc,b3] [--orders 0,2,4,6] [--num-components N]
+    [--systems all|cf,cm,cmtri,cfcm,fusion,cqcc,tc,b3] [--orders 0,2,4,6] [--num-components N] [--compress true]
 Example: $0 --genuine recordings/live --replayed recordings/replayed"
 . utils/parse_options.sh
 . local/stages.sh
@@ -59,7 +60,7 @@ if run 6; then
   by=$(for column in env playback recorder; do [ ! -e data/eval/utt2$column ] || echo $column; done | paste -sd ,)
   sd-eval-scores --print-args=false --by="$by" --json=exp/results.json data/eval/utt2label $(score_files eval.txt $gmms $fused) >exp/eval.txt.tmp
   mv exp/eval.txt.tmp exp/eval.txt
-  local/paper_tables.py --command "./run.sh --systems $systems --orders $orders" exp/results.json exp/RESULTS.md
+  local/paper_tables.py --command "./run.sh --systems $systems --orders $orders$compressed" exp/results.json exp/RESULTS.md
   sd-report --print-args=false exp exp/report
   log "With plots: exp/report/index.html. To judge a recording: sd-detect $PWD/exp/<system>/model <sound-file>"
 fi

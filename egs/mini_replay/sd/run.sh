@@ -16,8 +16,9 @@ speech_dir=      # a folder of recordings to use instead of synthetic speech, on
 corpus=corpus
 systems=cf,cm,cfcm,fusion # rows of the tables: all, or some of cf,cm,cmtri,cfcm,fusion,cqcc,tc,b3
 orders=0,2,4,6   # of differentiation; Table 2 takes the highest
+compress=false   # or true: features of 16 bits, half the disk
 help_message="Usage: $0 [--stage N] [--stop-stage M] [--nj N] [--cmd launcher] [--speech-dir dir] [--corpus dir]
-    [--corpus-opts options] [--systems all|cf,cm,cmtri,cfcm,fusion,cqcc,tc,b3] [--orders 0,2,4,6]
+    [--corpus-opts options] [--systems all|cf,cm,cmtri,cfcm,fusion,cqcc,tc,b3] [--orders 0,2,4,6] [--compress true]
 Example: $0 --systems all --nj 2"
 . utils/parse_options.sh
 . local/stages.sh
@@ -58,7 +59,7 @@ if run 6; then
   log "Stage 6: print Tables 1 and 2"
   sd-eval-scores --print-args=false --by=env,playback,recorder,phrase,spk --json=exp/results.json data/eval/utt2label $(score_files eval.txt $gmms $fused) >exp/eval.txt.tmp
   mv exp/eval.txt.tmp exp/eval.txt
-  made_by="./run.sh --systems $systems --orders $orders${corpus_opts:+ --corpus-opts \"$corpus_opts\"}${speech_dir:+ --speech-dir $speech_dir}"
+  made_by="./run.sh --systems $systems --orders $orders$compressed${corpus_opts:+ --corpus-opts \"$corpus_opts\"}${speech_dir:+ --speech-dir $speech_dir}"
   local/paper_tables.py --command "$made_by" exp/results.json exp/RESULTS.md
   sd-report --print-args=false exp exp/report
   log "With plots: exp/report/index.html. All systems: exp/eval.txt, exp/results.json. Tables: exp/RESULTS.md. Scores: exp/*/scores/eval.txt"
