@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test test-cluster test-browser test-faults lint bench clean
+.PHONY: demo test test-cluster test-browser test-faults lint bench bench-full clean
 
 demo: .venv/ready                          ## the whole chain on a corpus that it makes; prints Tables 1 and 2
 	cd egs/mini_replay/sd && ./run.sh
@@ -31,6 +31,14 @@ bench: .venv/ready-test                    ## speed against plain numpy, scipy a
 	$(BIN)/python benchmarks/bench_gmm.py
 	$(BIN)/python benchmarks/bench_scores.py
 	$(BIN)/python benchmarks/bench_tables.py
+	$(BIN)/python benchmarks/bench_startup.py
+
+bench-full: .venv/ready-test               ## that, beside other toolkits and at full size, and the recipe on a corpus of the real size: an hour, 40 GB
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[bench]'
+	$(MAKE) bench
+	folder=$$(mktemp -d); trap 'rm -rf "$$folder"' EXIT; $(BIN)/python benchmarks/bench_tables.py --num-utts=100000 --folder="$$folder" && \
+	  $(BIN)/python benchmarks/asvspoof2017_size.py "$$folder/size" --scales=0.125,0.25,0.5,1 && \
+	  $(BIN)/python benchmarks/asvspoof2017_size.py "$$folder/size" --compress
 
 clean:                                     ## what the recipes and the set-up wrote
 	rm -rf .venv build *.egg-info .pytest_cache .ruff_cache .hypothesis egs/*/*/corpus* egs/*/*/data egs/*/*/exp

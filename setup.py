@@ -27,6 +27,7 @@ setup(
         "matplotlib>=3.7",
     ],
     extras_require={
+        "bench": ["librosa>=0.10", "spafe>=0.3"],
         "test": [
             "pytest>=8",
             "pytest-xdist>=3.5",

@@ -10,7 +10,6 @@ wrote stays in the folder (12 GB at scale 1, all rows 25 GB) until the next one.
 
 import argparse
 import os
-import platform
 import resource
 import shutil
 import subprocess
@@ -21,6 +20,7 @@ from pathlib import Path
 import joblib
 import numpy as np
 import soundfile
+from timing import machine
 
 ROOT = Path(__file__).resolve().parents[1]
 RATE_HZ = 16000
@@ -87,6 +87,7 @@ def main():
     parser.add_argument("--scales", default="1", help="sizes of the corpus, 1 for that of ASVspoof 2017")
     parser.add_argument("--systems", default="cf,cm,cfcm,fusion")
     parser.add_argument("--orders", default="6")
+    parser.add_argument("--compress", action="store_true", help="features of 16 bits")
     args = parser.parse_args()
     args.folder.mkdir(exist_ok=True)
     for name in ("egs", "corpus"):
@@ -96,7 +97,7 @@ def main():
         (args.folder / name).symlink_to(ROOT / name)
     source = args.folder / "source"
     subprocess.run([sys.executable, ROOT / "local/prepare_mini_replay.py", source], check=True)
-    print(f"{platform.processor() or platform.machine()}, {os.cpu_count()} processors; --systems={args.systems} --orders={args.orders}")
+    print(f"{machine()}; --systems={args.systems} --orders={args.orders} --compress={args.compress}")
     print("seconds on the clock (of processors)")
     print("scale  utts  hours" + "".join(f"{name:>18}" for name in [*STAGES, "all"]) + "  memory    data     exp", flush=True)
     recipe = args.folder / "egs/asvspoof2017/sd"
@@ -106,6 +107,7 @@ def main():
         shutil.copytree(ROOT / "egs/asvspoof2017/sd", recipe, symlinks=True, ignore=shutil.ignore_patterns("data", "exp"))
         make_corpus(source, args.folder / "corpus", scale)
         options = ["--corpus", str(args.folder / "corpus"), "--systems", args.systems, "--orders", args.orders]
+        options += ["--compress", str(args.compress).lower()]
         seconds = [run_stage(recipe, stage, options) for stage in range(len(STAGES))]
         num_utts = sum(round(scale * number) for numbers in NUM_UTTS.values() for number in numbers)
         hours = sum(path.stat().st_size for path in (args.folder / "corpus").glob("*/*.wav")) / (2 * RATE_HZ * 3600)

@@ -6,19 +6,17 @@ A system is a function that makes what takes samples to features; the utterances
 The last column sets the time against numpy's FFT of a 512-sample frame every 10 ms, which any short-term feature needs.
 """
 
-import platform
-import time
-from pathlib import Path
-
 import numpy as np
 from threadpoolctl import threadpool_limits
+from timing import best_of_rounds, machine
 
 from sdtools.cqcc import CqccExtractor, CqccOptions
 from sdtools.envelope import EnvelopeOptions
 from sdtools.fdlp import FdlpExtractor, FdlpOptions
 from sdtools.filterbank import FilterBankOptions
 from sdtools.modulation import ModulationExtractor, ModulationOptions
-from sdtools.triangular import TriangularExtractor, TriangularOptions
+from sdtools.subbands import TriangularExtractor
+from sdtools.triangular import TriangularOptions
 
 RATE_HZ = 16000
 NUM_SAMPLES = (17401, 40000, 47237, 64000, 70001, 100000, 160001)
@@ -52,26 +50,19 @@ def framewise_fft(samples):
     np.fft.rfft(np.lib.stride_tricks.sliding_window_view(samples, 512)[::160])
 
 
-def seconds(function, *args):
-    start = time.perf_counter()
-    function(*args)
-    return time.perf_counter() - start
-
-
 def main():
-    lines = Path("/proc/cpuinfo").read_text().splitlines()
-    cpu = next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), platform.processor())
-    print(f"Baseline features: {cpu}, one core, {len(NUM_SAMPLES)} utterances, best of {NUM_ROUNDS} interleaved rounds")
+    print(f"Baseline features: {machine()}; one core, {len(NUM_SAMPLES)} utterances, best of {NUM_ROUNDS} interleaved rounds")
     rng = np.random.default_rng(0)
     utterances = [0.1 * rng.standard_normal(num_samples) for num_samples in NUM_SAMPLES]
     durations = np.array(NUM_SAMPLES) / RATE_HZ
     print(f"{'system':<12}{'set-up, s':>10}{'RTF':>9}{'slowest RTF':>13}{'times the FFTs':>16}")
     for system in SYSTEMS:
-        set_up = seconds(system)
+        set_up = best_of_rounds({"set-up": system}, 1)["set-up"]
         extractor = system()
         extractor(utterances[0])  # compiles and imports
-        rounds = [[(seconds(extractor, u), seconds(framewise_fft, u)) for u in utterances] for _ in range(NUM_ROUNDS)]
-        ours, theirs = np.min(rounds, axis=0).T
+        functions = {(f, i): lambda f=f, u=u: f(u) for i, u in enumerate(utterances) for f in (extractor, framewise_fft)}
+        best = best_of_rounds(functions, NUM_ROUNDS)
+        ours, theirs = (np.array([best[f, i] for i in range(len(utterances))]) for f in (extractor, framewise_fft))
         print(
             f"{system.__name__:<12}{set_up:>10.2f}{ours.sum() / durations.sum():>9.4f}{(ours / durations).max():>13.4f}"
             f"{ours.sum() / theirs.sum():>16.1f}"

@@ -1,18 +1,19 @@
-"""Feature extraction against plain scipy and against the machine's own bound, in one run on one core.
+"""Feature extraction against plain scipy, against other toolkits and against the machine's own bound, in one run on one core; two threads.
 
     python benchmarks/bench_extraction.py
 
 The plain form is what one would write first: scipy.signal.lfilter for each of the 80 filters, np.diff, np.fft.rfft of every frame.
-The bound is the time of the two matrix products that the folded frames need, at the rate of a large float32 product.
+The bound is the time of the matrix products that the folded frames need, at the rate of a large float32 product. The other toolkits
+compute other features from as many frames; they come with `pip install -e '.[bench]'` (make bench-full).
 """
 
-import platform
 import time
-from pathlib import Path
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import scipy.signal
 from threadpoolctl import threadpool_limits
+from timing import best_of_rounds, machine
 
 from sdtools import envelope
 from sdtools.differentiation import differentiate
@@ -23,6 +24,7 @@ from sdtools.subbands import SubbandExtractor
 RATE_HZ = 16000
 DURATION_SEC = 4.0
 NUM_ROUNDS = 10
+NUM_UTTS = 32  # for two threads
 
 
 def plain(samples, orders, bank_options=FilterBankOptions(), options=EnvelopeOptions()):  # noqa: B008 - frozen
@@ -36,36 +38,48 @@ def plain(samples, orders, bank_options=FilterBankOptions(), options=EnvelopeOpt
         envelope.magnitude_cepstrum(cm, options.num_ceps, options.magnitude_floor)
 
 
-def seconds(function, *args):
-    start = time.perf_counter()
-    function(*args)
-    return time.perf_counter() - start
+def other_toolkits(samples):
+    """Functions by name, of those that are installed."""
+    try:
+        import librosa
+        from spafe.features.lfcc import lfcc
+    except ImportError:
+        print("spafe and librosa are not installed: pip install -e '.[bench]'")
+        return {}
+    return {"spafe LFCC": lambda: lfcc(samples, fs=RATE_HZ), "librosa CQT": lambda: librosa.cqt(samples, sr=RATE_HZ)}
 
 
 def main():
-    lines = Path("/proc/cpuinfo").read_text().splitlines()
-    cpu = next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), platform.processor())
-    print(f"Feature extraction: {cpu}, one core, {DURATION_SEC:g} s utterances, best of {NUM_ROUNDS} interleaved rounds")
+    print(f"Feature extraction: {machine()}; one core, {DURATION_SEC:g} s utterances, best of {NUM_ROUNDS} interleaved rounds")
     samples = 0.1 * np.random.default_rng(0).standard_normal(int(DURATION_SEC * RATE_HZ))
     square = np.ones((1024, 1024), np.float32)
-    num_frames = envelope.num_frames(len(samples), 320, 160)
+    peers = other_toolkits(samples)
     print(f"{'orders':<10}{'RTF':>9}{'plain RTF':>11}{'times faster':>14}{'bound RTF':>11}{'share of bound':>16}")
     for orders in ((6,), (0, 2, 4, 6)):
         extractor = SubbandExtractor(FilterBankOptions(), EnvelopeOptions(), RATE_HZ, orders=orders)
-        extractor(samples)  # compiles
-        plain(samples, orders)
-        ours, theirs, product = [], [], []
-        for _ in range(NUM_ROUNDS):
-            ours.append(seconds(extractor, samples))
-            theirs.append(seconds(plain, samples, orders))
-            product.append(seconds(np.matmul, square, square))
+        functions = {
+            "ours": lambda extractor=extractor: extractor(samples),
+            "plain": lambda orders=orders: plain(samples, orders),
+            "product": lambda: np.matmul(square, square),
+            **peers,
+        }
+        best_of_rounds(functions, 1)  # compiles
+        best = best_of_rounds(functions, NUM_ROUNDS)
+        num_frames = envelope.num_frames(len(samples), extractor.length, extractor.shift)
         flops = 2 * extractor.bases.size * 80 * num_frames * len(orders)
-        bound = min(product) * flops / (2 * 1024**3)
-        name = ",".join(map(str, orders))
+        bound = best["product"] * flops / (2 * 1024**3)
         print(
-            f"{name:<10}{min(ours) / DURATION_SEC:>9.4f}{min(theirs) / DURATION_SEC:>11.3f}{min(theirs) / min(ours):>14.1f}"
-            f"{bound / DURATION_SEC:>11.4f}{bound / min(ours):>15.0%}"
+            f"{','.join(map(str, orders)):<10}{best['ours'] / DURATION_SEC:>9.4f}{best['plain'] / DURATION_SEC:>11.3f}"
+            f"{best['plain'] / best['ours']:>14.1f}{bound / DURATION_SEC:>11.4f}{bound / best['ours']:>15.0%}"
         )
+        for name in peers:
+            print(f"  {name}: RTF {best[name] / DURATION_SEC:.4f}, {best[name] / best['ours']:.1f} times ours")
+
+    utts = [samples + 0.001 * i for i in range(NUM_UTTS)]
+    with ThreadPoolExecutor(2) as pool:
+        threads = {"one": lambda: [extractor(utt) for utt in utts], "two": lambda: list(pool.map(extractor, utts))}
+        best = best_of_rounds(threads, NUM_ROUNDS, time.perf_counter)
+    print(f"two threads by utterance, orders 0,2,4,6: {best['one'] / best['two']:.2f} times one")
 
 
 if __name__ == "__main__":
