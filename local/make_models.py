@@ -17,16 +17,23 @@ from sdtools.extraction import AudioOptions
 from sdtools.fusion import FusionOptions, apply_fusion, train_fusion
 from sdtools.metrics import MetricOptions, sort_scores
 from sdtools.model import write_model
+from sdtools.tables import open_table
+
+
+def table(path, kind):
+    """The values of a table in text."""
+    with open_table(f"ark:{path}", kind) as entries:
+        return [entry.load() for entry in entries]
 
 
 def counts(sets):
     """What data directories hold: trials of each class, speakers, hours where they are known."""
     labels = [value for folder in sets for value in scores.read_utt2label(str(folder / "utt2label")).values()]
-    speakers = {line.split()[1] for folder in sets for line in (folder / "utt2spk").read_text().splitlines()}
+    speakers = {value for folder in sets for value in table(folder / "utt2spk", "token")}
     record = {"data": [str(folder) for folder in sets], "num_genuine": sum(labels), "num_spoof": len(labels) - sum(labels)}
     record["num_speakers"] = len(speakers)
     if all((folder / "utt2dur").is_file() for folder in sets):
-        seconds = sum(float(line.split()[1]) for folder in sets for line in (folder / "utt2dur").read_text().splitlines())
+        seconds = sum(value for folder in sets for value in table(folder / "utt2dur", "float"))
         record["hours"] = round(seconds / 3600, 3)
     return record
 
@@ -37,7 +44,9 @@ def make_model(data, exp, name, options):
     path = exp / name / "fusion.json"
     if path.is_file():
         fusion, trained_on = scores.read_fusion(str(path))
-        members = [Path(system).parts[-3] for system in trained_on]
+        members = [Path(system).parent.parent.name for system in trained_on]
+        if bad := {"", ".."} & set(members):
+            raise ValueError(f"{path}: systems: got a folder {bad.pop()!r}, need <exp>/<system>/scores/dev.txt. Train the fusion again")
     paths = [str(exp / member / "scores" / "dev.txt") for member in members]
     trials, is_genuine = scores.read_trials(str(dev), paths)
     if not path.is_file():

@@ -7,12 +7,12 @@ Example: local/paper_tables.py --command ./run.sh exp/results.json exp/RESULTS.m
 """
 
 import argparse
-import json
 import re
+import sys
 from pathlib import Path
 
 from sdtools.streams import open_output
-from sdtools.summary import percent
+from sdtools.summary import percent, read_figures
 
 FEATURES = {"cf": "CF + Δ + ΔΔ", "cm": "CM + Δ + ΔΔ", "cmtri": "CM + Δ + ΔΔ (Tri)"}
 SYSTEMS = {  # (row, head of a column, system); {} is the highest order
@@ -77,7 +77,7 @@ def table_by(systems, top, column, method):
     """A row for each condition, a column for each system of Table 2."""
     heads = {name.format(top): head for name, (_, head) in SYSTEMS.items() if name.format(top) in systems}
     conditions = {name: systems[name]["by"][column] for name in heads}
-    rows = [[CONDITIONS[column], "replayed", *heads.values()]]
+    rows = [[CONDITIONS.get(column, column), "replayed", *heads.values()]]
     for condition, figures in next(iter(conditions.values())).items():
         values = [percent(conditions[name][condition]["eer"][method]["value"]) for name in heads]
         rows.append([condition, str(figures["num_spoof"]), *values])
@@ -86,7 +86,7 @@ def table_by(systems, top, column, method):
 
 def report(figures, with_paper):
     """All tables as text; the paper's figures of its score-level fusion are those of order 6."""
-    systems = {Path(system["system"]).parts[-3]: system for system in figures["systems"]}
+    systems = {Path(system["system"]).parent.parent.name: system for system in figures["systems"]}
     methods = figures["options"]["eer"]
     orders = sorted({int(found[1]) for name in systems if (found := re.fullmatch(r"(?:cf|cm|cmtri|cfcm)_sd(\d+)", name))})
     top = orders[-1] if orders else 0
@@ -101,7 +101,7 @@ def report(figures, with_paper):
     if len(rows := table_2(systems, top, methods, paper)) > 1:
         parts += [f"Table 2: EER (%, {how}) before and after fusion", markdown(rows)]
         for column in some["by"] if with_paper else ():
-            title = f"EER (%, {methods[0]}) by {CONDITIONS[column]}: its replayed trials against all genuine ones"
+            title = f"EER (%, {methods[0]}) by {CONDITIONS.get(column, column)}: its replayed trials against all genuine ones"
             parts += [title, markdown(table_by(systems, top, column, methods[0]))]
     if with_paper and (some["num_genuine"], some["num_spoof"]) != PAPER_TRIALS:
         num_genuine, num_spoof = PAPER_TRIALS
@@ -125,10 +125,13 @@ def main():
     parser.add_argument("results", help="from sd-eval-scores --json")
     parser.add_argument("out", help="Markdown file")
     args = parser.parse_args()
-    text = report(json.loads(Path(args.results).read_text()), args.paper)
-    print(f"\n{text}\n")
-    with open_output(args.out) as file:
-        file.write(f"Made by `{args.command}`\n\n{text}\n".encode())
+    try:
+        text = report(read_figures(args.results), args.paper)
+        print(f"\n{text}\n")
+        with open_output(args.out) as file:
+            file.write(f"Made by `{args.command}`\n\n{text}\n".encode())
+    except (ValueError, OSError) as error:
+        sys.exit(f"{Path(__file__).name}: {error}")
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import shutil
 from collections.abc import Callable, Mapping, Sequence
@@ -121,26 +122,31 @@ def load_model(path: str | os.PathLike) -> Model:
     ValueError
         No model directory, one of another format, a file that is missing or not as it was written, parts that do not fit together.
     """
-    folder = Path(path)
+    folder, need = Path(path), "a directory like a recipe's exp/<system>/model. Check the path"
+    if not _is_own_file(folder, "model.json"):
+        raise ValueError(f"{folder}: model: got no file model.json there, need {need}")
+    about = scores.read_json(str(folder / "model.json"), "model", need)
     try:
-        about = json.loads((folder / "model.json").read_bytes())
         names, files, made_by = about["systems"], about["files"], about["sdtools"]
         is_known = about["format"] == FORMAT and isinstance(files, dict)
         sample_rate_hz = int(about["sample_rate_hz"])
         for threshold in about["thresholds"]["thresholds"].values():
-            float(threshold["threshold"])
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ValueError(f"{folder}: model: got {error!r}, need a directory like a recipe's exp/<system>/model. Check the path") from None
+            if math.isnan(float(threshold["threshold"])):
+                raise ValueError("a threshold that is NaN")
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"{folder}: model: got {error!r}, need {need}") from None
     if not is_known:
         raise ValueError(f"{folder}: model: got format {about['format']} of sdtools {made_by}, need format {FORMAT}. Make it again")
     for name, digest in files.items():
-        if ".." in Path(name).parts or Path(name).is_absolute() or not (folder / name).is_file() or _sha256(folder / name) != digest:
+        if not _is_own_file(folder, name) or _sha256(folder / name) != digest:
             raise ValueError(
                 f"{folder}: {name}: got another file, or none, need the one that model.json names. Copy the whole directory again"
             )
+    if "fusion.json" not in files:
+        raise ValueError(f"{folder}: model: got no fusion.json among its files, need it. Make it again")
     fusion, trained_on = scores.read_fusion(str(folder / "fusion.json"))
     if trained_on != names or not all({f"{name}/{file}" for file in ("feats.conf", *GMM_FILES)} <= files.keys() for name in names):
-        raise ValueError(f"{folder}: model: got parts of other systems than {' '.join(names)}, need theirs. Make it again")
+        raise ValueError(f"{folder}: model: got parts of other systems than {names}, need theirs. Make it again")
     systems = [_load_system(folder / name, sample_rate_hz) for name in names]
     model = Model(str(folder), about, systems, fusion, sample_rate_hz)
     model.score(np.random.default_rng(0).standard_normal(sample_rate_hz // 2) * 0.1)  # raises where the parts do not fit together
@@ -172,7 +178,7 @@ def _extractor(conf: Path, rate_hz: int) -> Callable[[np.ndarray], np.ndarray]:
     def load(cls):
         return cli.load_settings(conf, cls)
 
-    lines = conf.read_text().splitlines()
+    lines = conf.read_text(encoding="utf-8").splitlines()
     settings = {line[2:].partition("=")[0].replace("-", "_") for line in lines if line.startswith("--")}
     kinds = [kind for setting, kind in KINDS.items() if setting in settings]
     output = load(OutputOptions)
@@ -191,6 +197,12 @@ def _extractor(conf: Path, rate_hz: int) -> Callable[[np.ndarray], np.ndarray]:
     raise ValueError(
         f"{conf}: settings: got those of {' and '.join(kinds) or 'no'} features, need those of one feature. Compute them again"
     )
+
+
+def _is_own_file(folder: Path, name: str) -> bool:
+    """Whether a name is that of a file in the folder, not of one elsewhere, by `..` or a link, nor of a pipe."""
+    path = os.path.realpath(folder / name)
+    return os.path.isfile(path) and Path(path).is_relative_to(os.path.realpath(folder))
 
 
 def _sha256(path: Path) -> str:

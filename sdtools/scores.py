@@ -19,6 +19,7 @@ import numpy as np
 from sdtools.fusion import Fusion
 from sdtools.streams import open_input, open_output
 
+MAX_JSON_BYTES = 1 << 24  # Python takes up to 28 times as much
 LABELS = {"genuine": True, "spoof": False}
 MIN_TRIALS = 30
 """With fewer trials in a class the metrics say little."""
@@ -279,6 +280,41 @@ def write_fusion(path: str, fusion: Fusion, systems: Sequence[str]) -> None:
         file.write((json.dumps(record, indent=2, allow_nan=False) + "\n").encode())
 
 
+def read_json(path: str, what: str, need: str, allow_pipes: bool = False) -> Any:
+    """What a JSON file holds, `what` and `need` for the message.
+
+    Raises
+    ------
+    ValueError
+        No JSON, text that is not UTF-8, lists within lists beyond what Python can follow; a number that is not finite or has more than
+        64 bits, which no arithmetic expects.
+    """
+    with open_input(path, allow_pipes) as source:
+        if (source.size or 0) > MAX_JSON_BYTES:
+            raise ValueError(f"{path}: {what}: got {source.size} bytes, at most {MAX_JSON_BYTES} are one, need {need}")
+        data = source.read_all()
+    try:
+        value = json.loads(data, parse_int=_json_int, parse_float=_json_float, parse_constant=_json_float)
+        json.dumps(value, ensure_ascii=False).encode()
+        return value
+    except RecursionError:
+        raise ValueError(f"{path}: {what}: got lists within lists without end, need {need}") from None
+    except ValueError as error:
+        raise ValueError(f"{path}: {what}: got no JSON ({error}), need {need}") from None
+
+
+def _json_int(text: str) -> int:
+    if len(text) > 19:  # Python is slow at numbers of a million digits
+        raise ValueError(f"an integer of {len(text)} digits")
+    return int(text)
+
+
+def _json_float(text: str) -> float:
+    if not math.isfinite(float(text)):
+        raise ValueError(f"{text[:20]} is not finite")
+    return float(text)
+
+
 def read_fusion(path: str) -> tuple[Fusion, list[str]]:
     """A fusion and the names of its systems, as `write_fusion` wrote them.
 
@@ -287,12 +323,7 @@ def read_fusion(path: str) -> tuple[Fusion, list[str]]:
     ValueError
         No JSON, other fields, a number that is none or not finite, not one weight for each system.
     """
-    with open_input(path) as source:
-        data = source.file.read()
-    try:
-        record = json.loads(data)
-    except ValueError as error:
-        raise ValueError(f"{path}: fusion: got no JSON ({error}), need the output of sd-train-fusion. Train it again") from None
+    record = read_json(path, "fusion", "the output of sd-train-fusion. Train it again", allow_pipes=True)
     if isinstance(record, dict):
         record = {"neutral": None, "knots": None, "num_folds": 0, **record}  # of a file from before there were any
     names = ["systems", *(f.name for f in fields(Fusion))]
@@ -311,7 +342,7 @@ def read_fusion(path: str) -> tuple[Fusion, list[str]]:
         raise ValueError(f"{path}: fusion: knots: got {str(knots)[:60]}, need two lists. Train it again")
     numbers = {"weights": weights, "neutral": neutral or [], "knots": [x for row in rows for x in row]}
     for name, value in [*record.items(), *((name, value) for name, values in numbers.items() for value in values)]:
-        if type(value) not in (int, float) or not math.isfinite(value):
+        if type(value) not in (int, float):
             raise ValueError(f"{path}: fusion: {name}: got {value!r}, need a finite number. Train it again")
     if rows and (not 0 < len(rows[0]) == len(rows[1]) or not all(np.all(np.diff(row) > 0) for row in rows)):
         raise ValueError(f"{path}: fusion: knots: got {str(rows)[:60]}, need as many rising LLRs as rising scores. Train it again")

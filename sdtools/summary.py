@@ -34,6 +34,68 @@ def threshold_record(utt2label: str, path: str, sorted_scores: Scores, options: 
     return {**made_by, **counts, **settings, "thresholds": by_name}
 
 
+def read_figures(path: str) -> dict:
+    """What `sd-eval-scores --json` wrote, as far as tables and page use it.
+
+    Raises
+    ------
+    ValueError
+        No such figures; inputs that are commands, which a file of results shall not run.
+    """
+    need = "those of sd-eval-scores --json. Evaluate again"
+    figures = scores.read_json(path, "figures", need)
+    try:
+        _check_figures(figures)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise ValueError(f"{path}: figures: got {error!r}, need {need}") from None
+    names = [figures["utt2label"], *(system["system"] for system in figures["systems"])]
+    if commands := [name for name in names if name.endswith("|") or name == "-"]:
+        raise ValueError(f"{path}: inputs: got {commands[0]!r}, need files, as a page of results runs no command. Evaluate files")
+    return figures
+
+
+def _check_figures(figures: Mapping) -> None:
+    """KeyError, TypeError or ValueError where figures lack something or have it in another form."""
+
+    def check(value, kinds):
+        if not isinstance(value, kinds) or isinstance(value, bool):
+            raise TypeError(f"{str(value)[:40]!r} for a value of another kind")
+
+    def check_result(result):
+        for method in methods:
+            check(result["eer"][method]["value"], float)
+            float(result["eer"][method]["threshold"])
+        check(result["num_spoof"], int)
+
+    methods, how, systems = figures["options"]["eer"], figures["eer_interval"], figures["systems"]
+    for value, kind in ((methods, list), (systems, list), (figures["utt2label"], str), (figures["num_dropped"], int)):
+        check(value, kind)
+    MetricOptions(**{**figures["options"], "eer": tuple(methods)})
+    if how is not None:
+        check(how["level"], float)
+        check(how["by"], str)
+        check(how["replicates"], int)
+    if not systems:
+        raise ValueError("no systems")
+    for system in systems:
+        check(system["system"], str)
+        check_result(system)
+        check(system["num_genuine"], int)
+        for cost in ("cllr", "min_cllr", "min_dcf", "act_dcf"):
+            float(system[cost])
+        check(system["min_cllr"], float)
+        for bound in system["eer_interval"] if how else ():
+            check(bound, float)
+        check(system["by"], dict)
+        if system["by"].keys() != systems[0]["by"].keys():
+            raise ValueError("systems with other conditions")
+        for column, conditions in system["by"].items():
+            if conditions.keys() != systems[0]["by"][column].keys():
+                raise ValueError("systems with other conditions")
+            for result in conditions.values():
+                check_result(result)
+
+
 def percent(fraction: float) -> str:
     """Two decimals, as in the paper."""
     return f"{100 * fraction:.2f}"

@@ -160,10 +160,10 @@ def test_names_that_mean_something_elsewhere(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        (None, r"exp/results.json: No such file or directory"),
-        ("{", r"exp/results\.json: figures: got JSONDecodeError.*, need those of sd-eval-scores --json\. Evaluate again"),
+        (None, r"exp/results\.json: got 'No such file or directory', need a readable file"),
+        ("{", r"exp/results\.json: figures: got no JSON.*, need those of sd-eval-scores --json\. Evaluate again"),
         ("[]", r"exp/results\.json: figures: got TypeError"),
-        ('{"systems": [{"system": "s.txt"}]}', r"exp/results\.json: figures: got KeyError\('utt2label'\)"),
+        ('{"systems": [{"system": "s.txt"}]}', r"exp/results\.json: figures: got KeyError\('options'\)"),
     ],
 )
 def test_figures_that_are_none(tmp_path, monkeypatch, capsys, text, message):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from pathlib import Path
 
@@ -28,18 +27,14 @@ def body(context: cli.Context) -> int:
     """Read, draw, write."""
     exp, out = map(Path, context.positionals)
     path = exp / "results.json"
-    try:
-        figures = json.loads(path.read_bytes())
-        paths = [system["system"] for system in figures["systems"]]
-        utt2label, _, _ = (figures[name] for name in ("utt2label", "options", "eer_interval"))
-    except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"{path}: figures: got {error!r}, need those of sd-eval-scores --json. Evaluate again") from None
-    trials, is_genuine = scores.read_trials(utt2label, paths, "drop")
+    figures = summary.read_figures(str(path))
+    paths = [system["system"] for system in figures["systems"]]
+    trials, is_genuine = scores.read_trials(figures["utt2label"], paths, "drop")
     if trials.num_dropped != figures["num_dropped"]:
         got, need = trials.num_dropped, figures["num_dropped"]
         raise ValueError(f"{path}: trials: got {got} without a score, need {need} as when it was written. Evaluate again")
     results = exp / "RESULTS.md"
-    settings = {str(path): path.read_text() for path in _settings(exp, paths)}
+    settings = {str(path): path.read_text("utf-8", "replace") for path in _settings(exp, paths)}
     from sdtools import report  # here, so that --help does not wait for matplotlib
 
     columns = [sort_scores(llrs[is_genuine], llrs[~is_genuine]) for llrs in trials.scores.T]
@@ -47,7 +42,7 @@ def body(context: cli.Context) -> int:
         got, need = eer(of_class, figures["options"]["eer"][0]).value, summary.first_eer(system)
         if abs(got - need) > 1e-12:
             raise ValueError(f"{system['system']}: EER: got {got:.6f}, need {need:.6f} as in {path}; other scores by now. Evaluate again")
-    page = report.page(figures, names(paths), columns, results.read_text() if results.is_file() else None, settings)
+    page = report.page(figures, names(paths), columns, results.read_text("utf-8", "replace") if results.is_file() else None, settings)
     out.mkdir(parents=True, exist_ok=True)
     with open_output(str(out / "index.html")) as file:
         file.write(page.encode())

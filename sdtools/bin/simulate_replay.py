@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field
 from functools import lru_cache
 from pathlib import Path
 
-from sdtools import audio, cli, simulation, streams
+from sdtools import audio, cli, simulation, streams, tables
 from sdtools.specifiers import parse_rspecifier
 
 USUAL_RATE_HZ = 16000
@@ -115,7 +115,8 @@ def _recordings(name: str, out: Path) -> tuple[str, dict[str, str]]:
     utt2spk = Path(path).with_name("utt2spk")
     if form != "scp" or not utt2spk.is_file():
         return name, {}
-    return name, dict(line.split() for line in utt2spk.read_text().splitlines())
+    with tables.open_table(f"ark:{utt2spk}", "token") as entries:
+        return name, {entry.key: entry.load() for entry in entries}
 
 
 def _write(path: Path, rows) -> None:
