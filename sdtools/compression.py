@@ -42,10 +42,12 @@ def expand(start, extent, arrays):
     matrix = np.empty((num_rows, num_cols), np.float32)
     size = max(1, BLOCK // num_rows)
     for first in range(0, num_cols, size):
-        block = codes[first : first + size]
-        corners, lines = _corners(percentiles[first : first + size], start, extent), LINES[block]
-        rise = np.take_along_axis(np.diff(corners), lines, axis=1) * STEPS[block]
-        matrix[:, first : first + size] = (np.take_along_axis(corners, lines, axis=1) + rise * SHARES[block]).T
+        corners = _corners(percentiles[first : first + size], start, extent)
+        for row in range(0, num_rows, BLOCK):
+            block = codes[first : first + size, row : row + BLOCK]
+            lines = LINES[block]
+            rise = np.take_along_axis(np.diff(corners), lines, axis=1) * STEPS[block]
+            matrix[row : row + BLOCK, first : first + size] = (np.take_along_axis(corners, lines, axis=1) + rise * SHARES[block]).T
     return matrix
 
 

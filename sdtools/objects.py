@@ -3,7 +3,7 @@
 import re
 import struct
 import warnings
-from itertools import chain
+from array import array
 
 import numpy as np
 
@@ -33,6 +33,8 @@ TAG_BYTES, HEAD_BYTES = 5, 22
 FLOAT_MATRIX = struct.Struct("<5sbibi")
 F4 = np.dtype("<f4")
 INT_ITEM = np.dtype([("width", "i1"), ("value", "<i4")])
+ROW, BLANK = re.compile(rb"[^\n;]+"), re.compile(rb"\s")
+PIECE_BYTES = 1 << 16  # of text split at once: a word takes many times its letters
 LONG_NUMBER = re.compile(rb"[1-9](\.?[0-9]){7}")  # more than the 7 digits that Kaldi writes
 MAX_OVERHANG = 3  # rows past the end, from which Kaldi refuses a range instead of clipping it
 
@@ -91,42 +93,64 @@ def _is_single(word, single):
     return float(f"{single:.{num_digits}g}") == float(word)
 
 
-def _parse_floats(rows, body):
+def _words(text):
+    """The words of a text, of which no more than a piece is split at once."""
+    start = 0
+    while start < len(text):
+        blank = BLANK.search(text, start + PIECE_BYTES)
+        stop = blank.start() if blank else len(text)
+        yield from text[start:stop].split()
+        start = stop
+
+
+def _parse_floats(body):
     """Array of the rows of words of a text, float32 where that keeps all their digits, else float64."""
-    array = np.array([[float(word) for word in row] for row in rows])
-    if np.isinf(array).any() and any(np.isinf(float(word)) and not word.strip(b"+-").isalpha() for word in chain.from_iterable(rows)):
+    numbers, widths = array("d"), set()
+    for row in ROW.finditer(body):
+        before = len(numbers)
+        numbers.extend(map(float, _words(row[0])))
+        widths.add(len(numbers) - before)
+    widths.discard(0)
+    if len(widths) > 1:
+        raise ValueError
+    values = np.frombuffer(numbers).reshape(-1, *widths)
+    words = (word for row in ROW.finditer(body) for word in _words(row[0]))
+    if np.isinf(values).any() and any(np.isinf(float(word)) and not word.strip(b"+-").isalpha() for word in words):
         raise ValueError
     with np.errstate(all="ignore"):
-        single = array.astype(np.float32)
-    in_range = ((single == 0) == (array == 0)).all() and (np.isinf(single) == np.isinf(array)).all()
-    if in_range and (not LONG_NUMBER.search(body) or all(map(_is_single, chain.from_iterable(rows), single.ravel().tolist()))):
+        single = values.astype(np.float32)
+    in_range = ((single == 0) == (values == 0)).all() and (np.isinf(single) == np.isinf(values)).all()
+    words = (word for row in ROW.finditer(body) for word in _words(row[0]))
+    if in_range and (not LONG_NUMBER.search(body) or all(map(_is_single, words, single.flat))):
         return single
-    return array
+    return values
 
 
 def _read_text_floats(source, kind, head):
     """Matrix or vector of floats in Kaldi's text layout."""
     if head.strip() and not head.lstrip().startswith(b"["):
         raise _wrong_object(source.where, kind, head)
-    where, lines = source.where, [source.read_line()]
-    while b"]" not in lines[-1]:
-        lines.append(source.read_line())
-        if not lines[-1]:
-            source.fail_short(sum(map(len, lines)), "a ] at their end")
-    blank, _, text = b"".join(lines).partition(b"[")
+    where, line = source.where, source.read_line()
+    text = bytearray(line)
+    while b"]" not in line:
+        line = source.read_line()
+        text += line
+        if not line:
+            source.fail_short(len(text), "a ] at their end")
+    blank, _, rest = bytes(text).partition(b"[")
+    del text
     if blank.strip():
         raise _wrong_object(where, kind, blank)
-    body, _, rest = text.partition(b"]")
+    body, _, rest = rest.partition(b"]")
     if kind == "vector" and re.search(rb"[\n;]", body):
         raise _wrong_object(where, kind, b"FM ")
-    rows = [row.split() for row in re.split(rb"[\n;]", body) if row.strip()]
     try:
         if rest.strip() or b"_" in body:
             raise ValueError
-        array = _parse_floats(rows, body)
+        values = _parse_floats(body) if body.strip(b" \t\r\n\v\f;") else np.empty((0, 0), np.float32)
     except ValueError:
         raise TableError(f"{where}: text {kind}: got {body[:40]!r}, need equally many numbers a row. Correct the text") from None
-    return array.ravel() if kind == "vector" else array if rows else array.reshape(0, 0)
+    return values.ravel() if kind == "vector" else values
 
 
 def _read_binary_numbers(source, kind):
@@ -154,12 +178,14 @@ def _read_text_line(source, kind):
             if all(map(is_word, words)) and (kind == "tokens" or len(words) == 1):
                 return words if kind == "tokens" else words[0]
         elif b"_" not in line:
-            numbers = [(float if kind == "float" else int)(word) for word in line.split()]
             if kind == "int_vector":
-                return np.array(numbers, np.int32)
-            (number,) = numbers
-            if kind == "float" or -(2**31) <= number < 2**31:
-                return number
+                numbers = np.fromiter(map(int, _words(line)), np.int64)
+                if ((numbers >= -(2**31)) & (numbers < 2**31)).all():
+                    return numbers.astype(np.int32)
+            else:
+                (number,) = map(float if kind == "float" else int, line.split())
+                if kind == "float" or -(2**31) <= number < 2**31:
+                    return number
     except (ValueError, OverflowError):
         pass
     raise _wrong_object(where, kind, line)

@@ -11,6 +11,9 @@ VARIANCE_FLOOR = 1e-20
 """As Kaldi's apply-cmvn: a constant dimension becomes 0, not NaN."""
 
 
+MAX_WINDOW, MAX_ORDER = 1000, 10  # a damaged number would cost hours and all memory
+
+
 @dataclass(frozen=True)
 class PostOptions:
     """What is done to static features between the archive and the model."""
@@ -21,8 +24,9 @@ class PostOptions:
     cmvn: bool = field(default=True, metadata={"help": "normalise mean and variance of every dimension over the utterance"})
 
     def __post_init__(self):
-        if self.delta_window < 1 or self.delta_order < 1:
-            raise ValueError(f"PostOptions: delta_window, delta_order: got {self.delta_window}, {self.delta_order}, need 1 or more")
+        if not (1 <= self.delta_window <= MAX_WINDOW and 1 <= self.delta_order <= MAX_ORDER):
+            got = f"got {self.delta_window}, {self.delta_order}"
+            raise ValueError(f"PostOptions: delta_window, delta_order: {got}, need 1 or more, and no more than {MAX_WINDOW}, {MAX_ORDER}")
 
 
 def delta_filters(window: int, order: int) -> list[np.ndarray]:
