@@ -23,6 +23,10 @@ from sdtools.streams import open_input, open_output
 
 MAX_BYTES = 1 << 28  # 256 MiB: a larger file is no model
 FLAGS = 7  # of the statistics: means 1, variances 2, weights 4; an update needs all of them
+MAX_RATIO, SMALL_BYTES = 2, 1 << 20  # a larger array of an .npz is at most so many times the size of what the file holds of it
+NPY_HEADER = re.compile(
+    rb"\x93NUMPY\x01\x00..\{'descr': '<f([248])', 'fortran_order': (True|False), 'shape': \(([0-9, ]{1,40})\), \} *\n", re.DOTALL
+)
 NPZ_NAMES = ("weights", "means", "variances")
 
 
@@ -136,9 +140,11 @@ def read_stats(path):
             if arrays[-1].shape != shape:
                 raise ValueError(f"<{name}>: got sizes {arrays[-1].shape}, need {shape}; a damaged file. Make it again")
         parser.end("</GMMACCS>")
-        if not all(np.isfinite(values).all() for values in arrays) or arrays[0].min(initial=0) < 0:
+        with np.errstate(over="ignore"):
+            num_frames = arrays[0].sum()
+        if not all(np.isfinite(values).all() for values in (*arrays, num_frames)) or arrays[0].min(initial=0) < 0:
             raise ValueError("values: got nan, inf or less than 0 frames, need sums over frames; a damaged file. Make it again")
-        return GmmStats(*arrays, math.nan, round(arrays[0].sum()))
+        return GmmStats(*arrays, math.nan, round(num_frames))
     except ValueError as error:
         raise ValueError(f"read_stats: {path}: {error}") from None
 
@@ -187,19 +193,27 @@ def _read_npz(file):
     """Weights, means and variances; nothing is unpickled, and sizes are checked before memory is taken."""
     try:
         with zipfile.ZipFile(file) as archive:
+            arrays = []
             for name in NPZ_NAMES:
                 info = archive.getinfo(f"{name}.npy")
-                with archive.open(f"{name}.npy") as member:
-                    np.lib.format.read_magic(member)
-                    shape, _, dtype = np.lib.format.read_array_header_1_0(member)
-                is_sound = info.compress_type in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED) and dtype.kind == "f"
-                if not is_sound or not math.prod(shape) * dtype.itemsize <= info.file_size <= MAX_BYTES:
-                    raise ValueError(f"{name}: {info.file_size} bytes for {shape} of {dtype}")
-        file.seek(0)
-        with np.load(file, allow_pickle=False) as arrays:
-            return [arrays[name] for name in NPZ_NAMES]
+                is_bomb = info.file_size > MAX_RATIO * info.compress_size + SMALL_BYTES
+                if is_bomb or info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+                    raise ValueError(f"{name}: {info.file_size} bytes out of {info.compress_size}")
+                arrays.append(_read_npy(name, archive.read(info)))
+            return arrays
     except (ValueError, KeyError, EOFError, RuntimeError, OverflowError, struct.error, zipfile.BadZipFile, zlib.error) as error:
         raise ValueError(f"npz: got {error}, need float arrays {', '.join(NPZ_NAMES)}; another kind of file. Make it again") from None
+
+
+def _read_npy(name, data):
+    """Array of floats of a member; its header, which numpy would evaluate, has to be as numpy writes it."""
+    match = NPY_HEADER.match(data)
+    if not match:
+        raise ValueError(f"{name}: {data[10:60]}")
+    letter, fortran_order, sizes = match.groups()
+    shape, dtype = [int(size) for size in sizes.split(b",") if size.strip()], np.dtype(f"<f{letter.decode()}")
+    values = np.frombuffer(data, dtype, math.prod(shape), match.end())
+    return values.reshape(shape, order="F" if fortran_order == b"True" else "C")
 
 
 class _Parser:

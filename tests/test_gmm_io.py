@@ -349,9 +349,12 @@ def npz(folder, **arrays):
 @pytest.mark.parametrize(
     ("arrays", "message"),
     [
-        ({"weights": np.array([Bomb(), 1.0], dtype=object)}, "npz: got weights: .* of object, need float arrays weights, means, variances"),
+        (
+            {"weights": np.array([Bomb(), 1.0], dtype=object)},
+            r"npz: got weights: .*'descr': '\|O'.*, need float arrays weights, means, variances",
+        ),
         ({"weights": np.array(["0.5", "0.5"])}, "npz: got weights: 24 bytes|npz: got weights"),
-        ({"means": np.array([[1, 2], [3, 4]])}, "npz: got means: .* of int64"),
+        ({"means": np.array([[1, 2], [3, 4]])}, "npz: got means: .*'descr': '<i8'"),
         ({"means": GMM.means[:1]}, "DiagGmm: shapes"),
         ({"weights": np.array([np.nan, 1.0])}, "DiagGmm: weights: got nan"),
     ],
@@ -378,7 +381,7 @@ def test_npz_that_claims_more_than_it_holds(tmp_path):
             with archive.open(f"{name}.npy", "w") as member:
                 np.lib.format.write_array_header_1_0(member, {"descr": "<f8", "fortran_order": False, "shape": (10**9,)})
     tracemalloc.start()
-    with pytest.raises(ValueError, match=r"npz: got weights: \d+ bytes for \(1000000000,\) of float64"):
+    with pytest.raises(ValueError, match="npz: got buffer is smaller than requested size, need float arrays"):
         read_gmm(tmp_path / "gmm.npz")
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
