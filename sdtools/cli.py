@@ -24,6 +24,7 @@ from dataclasses import dataclass, field
 
 from sdtools import __version__, streams
 
+MAX_MESSAGE = 5000  # characters: more is a value out of a damaged file
 BOOLEANS = {"true": True, "t": True, "1": True, "": True, "false": False, "f": False, "0": False}
 
 
@@ -162,7 +163,9 @@ class Log:
         self.command = command
 
     def _line(self, level: str, message: str) -> None:
-        text = f"{level} ({self.command}) {message}"
+        if len(message) > MAX_MESSAGE:
+            message = f"{message[:500]} ... {message[-500:]}"
+        text = f"{level} ({self.command}) {streams.printable(message)}"
         tqdm = sys.modules.get("tqdm")
         if tqdm is not None and sys.stderr.isatty():
             tqdm.tqdm.write(text, file=sys.stderr)
@@ -389,9 +392,12 @@ def _kind_name(kind: typing.Any) -> str:
 def _config_lines(path: str | os.PathLike) -> Iterable[tuple[str, str]]:
     if not os.path.isfile(path):
         raise UsageError(f"--config: got {path}, need a file of options, one per line. Check the path")
-    with open(path, encoding="utf-8") as file:
+    with open(path, "rb") as file:
         for number, line in enumerate(file, 1):
-            text = line.split("#", 1)[0].strip()
+            try:
+                text = line.decode().split("#", 1)[0].strip()
+            except ValueError:
+                raise UsageError(f"{path}:{number}: line: got {line[:40]!r}, need UTF-8. Correct it") from None
             if text:
                 yield f"{path}:{number}", text
 

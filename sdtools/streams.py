@@ -24,11 +24,16 @@ U1 = np.dtype("u1")
 _targets = set()  # of the files that are being written
 
 
+def printable(text):
+    """A text on one line of any terminal: a name can hold anything."""
+    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
+
+
 class TableError(ValueError):
     """A table, or a file that belongs to one, that cannot be read or written as asked: one line with the file, and line or byte."""
 
     def __init__(self, message):
-        super().__init__("".join(char if char.isprintable() else ascii(char)[1:-1] for char in message))  # a name can hold anything
+        super().__init__(printable(message))
 
 
 class Input:
@@ -57,6 +62,9 @@ class Input:
             status = os.fstat(self.file.fileno())
             if stat.S_ISREG(status.st_mode):
                 self.size = status.st_size
+            elif stat.S_ISCHR(status.st_mode) and not self.file.isatty() and status.st_rdev != os.stat(os.devnull).st_rdev:
+                self.file.close()
+                raise TableError(f"{self.name}: got a device, which has no end, need a file. Check the path")
         self._descriptor = self.file.fileno()
         self._bytes = bytearray(BUFFER_BYTES)
         self._buffer = memoryview(self._bytes)
