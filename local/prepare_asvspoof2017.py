@@ -25,6 +25,7 @@ from itertools import combinations
 from pathlib import Path
 
 RATE_HZ = 16000
+MAX_HEADER_BYTES = 1 << 20  # before the samples
 SETS = {"train": "T", "dev": "D", "eval": "E"}
 WHOLE = {  # genuine and replayed utterances
     "Version 2.0": {"train": (1507, 1507), "dev": (760, 950), "eval": (1298, 12008)},
@@ -116,7 +117,7 @@ def look(base, version):
 
 def distinct(paths):
     """The paths, but only one of those that links make the same."""
-    return list({path.resolve(): path for path in paths}.values())
+    return list({os.path.realpath(path): path for path in paths}.values())
 
 
 def lack(version, base, found):
@@ -211,7 +212,7 @@ def defect(path):
         size, head = os.fstat(file.fileno()).st_size, file.read(21)
         rate_hz, at = 0, 12
         if head[:4] in (b"RIFF", b"RF64") and head[8:12] == b"WAVE":
-            while at + 8 < size:
+            while at + 8 < size and at < MAX_HEADER_BYTES:
                 file.seek(at)
                 chunk, length, third_word = struct.unpack("<4sI4xI", file.read(16).ljust(16, b"\0"))
                 if chunk == b"data":

@@ -14,6 +14,7 @@ import csv
 import os
 import re
 import sys
+from io import StringIO
 from math import gcd
 from pathlib import Path
 
@@ -50,33 +51,45 @@ def from_folders(genuine, replayed):
     return recordings
 
 
+def read_csv(path):
+    """Columns of a CSV, and place and cells of each of its lines."""
+    try:
+        text = Path(path).read_bytes().decode("utf-8-sig")
+    except ValueError as error:
+        raise ValueError(f"{path}: text: got '{error}', need UTF-8. Save it again as such") from None
+    reader = csv.DictReader(StringIO(text, newline=""))
+    try:
+        return reader.fieldnames or [], [(f"{path}:{reader.line_num}", row) for row in reader]
+    except csv.Error as error:
+        raise ValueError(f"{path}:{reader.line_num}: line: got '{error}', need cells between commas. Correct it") from None
+
+
 def from_table(path):
     """The same from a CSV; further columns are conditions."""
-    recordings = {}
-    with open(path, newline="", encoding="utf-8-sig") as file:
-        reader = csv.DictReader(file)
-        if not {"file", "label"} <= set(reader.fieldnames or ()):
-            raise ValueError(f"{path}:1: head: got {reader.fieldnames}, need columns file and label. Name them in the first line")
-        for column in reader.fieldnames:
-            if not re.fullmatch(r"[a-z][a-z0-9]*", column) or column in RESERVED:
-                raise ValueError(
-                    f"{path}:1: head: got column {column!r}, need a word in small letters, none of {' '.join(RESERVED)}. Rename it"
-                )
-        for row in reader:
-            where = f"{path}:{reader.line_num}"
-            if None in row or None in row.values():
-                raise ValueError(f"{where}: line: got another number of cells than {len(reader.fieldnames)}. Correct it")
-            row = {name: "_".join(value.split()) if name != "file" else value.strip() for name, value in row.items()}
-            if empty := [name for name, value in row.items() if not value and name != "speaker"]:
-                raise ValueError(f"{where}: {empty[0]}: got nothing, need a word in every cell; '-' for none. Correct it")
-            if row["label"] not in LABELS:
-                raise ValueError(f"{where}: label: got {row['label']!r}, need genuine or spoof. Correct it")
-            stem = "_".join("_".join(Path(row["file"]).with_suffix("").parts).replace("/", "_").split())
-            row["speaker"] = re.sub(r"\W", "_", row.get("speaker") or stem)
-            utt = f"{row['speaker']}-{stem}"
-            if utt in recordings:
-                raise ValueError(f"{where}: file: got the name of {recordings[utt]['file']} again, need each once. Rename or remove one")
-            recordings[utt] = {**row, "file": os.path.join(os.path.dirname(path), row["file"])}
+    recordings, (columns, rows) = {}, read_csv(path)
+    if not {"file", "label"} <= set(columns):
+        raise ValueError(f"{path}:1: head: got {columns}, need columns file and label. Name them in the first line")
+    for column in columns:
+        if not re.fullmatch(r"[a-z][a-z0-9]*", column) or column in RESERVED:
+            raise ValueError(
+                f"{path}:1: head: got column {column!r}, need a word in small letters, none of {' '.join(RESERVED)}. Rename it"
+            )
+    for where, row in rows:
+        if None in row or None in row.values():
+            raise ValueError(f"{where}: line: got another number of cells, need {len(columns)}. Correct it")
+        row = {name: "_".join(value.split()) if name != "file" else value.strip() for name, value in row.items()}
+        if empty := [name for name, value in row.items() if not value and name != "speaker"]:
+            raise ValueError(f"{where}: {empty[0]}: got nothing, need a word in every cell; '-' for none. Correct it")
+        if row["label"] not in LABELS:
+            raise ValueError(f"{where}: label: got {row['label']!r}, need genuine or spoof. Correct it")
+        if not Path(row["file"]).stem:
+            raise ValueError(f"{where}: file: got {row['file']!r}, need the path of a sound file. Correct it")
+        stem = "_".join("_".join(Path(row["file"]).with_suffix("").parts).replace("/", "_").split())
+        row["speaker"] = re.sub(r"\W", "_", row.get("speaker") or stem)
+        utt = f"{row['speaker']}-{stem}"
+        if utt in recordings:
+            raise ValueError(f"{where}: file: got the name of {recordings[utt]['file']} again, need each once. Rename or remove one")
+        recordings[utt] = {**row, "file": os.path.join(os.path.dirname(path), row["file"])}
     return recordings
 
 
@@ -177,7 +190,7 @@ def main():
             write_table(folder / "spk2utt", spk2utt)
             num_genuine = sum(recordings[utt]["label"] == "genuine" for utt in utts)
             print(f"{Path(__file__).name}: {name}: {num_genuine} genuine, {len(utts) - num_genuine} replayed, {len(speakers)} speakers")
-    except (ValueError, OSError, csv.Error) as error:
+    except (ValueError, OSError) as error:
         fail(error)
 
 

@@ -164,10 +164,10 @@ def test_a_table(live, tmp_path):
     ("table", "message"),
     [
         ("a,b\n", "list.csv:1: head: got ['a', 'b'], need columns file and label"),
-        ("", "list.csv:1: head: got None"),
+        ("", "list.csv:1: head: got [], need columns"),
         ("file,label\nx.wav,live\n", "list.csv:2: label: got 'live', need genuine or spoof"),
-        ("file,label\nx.wav\n", "list.csv:2: line: got another number of cells than 2"),
-        ("file,label\nx.wav,spoof,3\n", "list.csv:2: line: got another number of cells than 2"),
+        ("file,label\nx.wav\n", "list.csv:2: line: got another number of cells, need 2"),
+        ("file,label\nx.wav,spoof,3\n", "list.csv:2: line: got another number of cells, need 2"),
         ("file,label,env\nx.wav,spoof,\n", "list.csv:2: env: got nothing, need a word in every cell"),
         ("file,label\nx.wav,spoof\nx.flac,spoof\n", "list.csv:3: file: got the name of x.wav again"),
         ("file,label\n,spoof\n", "list.csv:2: file: got nothing"),

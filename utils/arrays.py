@@ -76,6 +76,14 @@ def ask(*words):
     return done.returncode, done.stdout, done.stderr
 
 
+def split_words(text, where):
+    """The words of a shell's line."""
+    try:
+        return shlex.split(text)
+    except ValueError as error:
+        raise ValueError(f"{where}: got {text.strip()!r}, need words as of a shell ({error}). Correct the line") from None
+
+
 def read_config(text, where):
     """Submit command, {(option, value or "*"): words} and {option: default} of a configuration in Kaldi's grammar."""
     command, options, defaults = [], {}, {}
@@ -83,9 +91,9 @@ def read_config(text, where):
         kind, _, rest = re.sub(r"#.*", "", line).strip().partition(" ")
         pair = re.match(r"(\w+)=(\S+)(.*)", rest.strip())
         if kind == "command" and rest:
-            command = shlex.split(rest)
+            command = split_words(rest, f"{where}:{number}")
         elif kind == "option" and pair:
-            options[pair[1], pair[2]] = shlex.split(pair[3])
+            options[pair[1], pair[2]] = split_words(pair[3], f"{where}:{number}")
         elif kind == "default" and pair:
             defaults[pair[1]] = pair[2]
         elif kind:
@@ -100,7 +108,7 @@ def submit_words(scheduler, launch):
     """The submit command with what the configuration makes of the options."""
     where = launch.options.get("config", scheduler.config_path)
     if "config" in launch.options or os.path.exists(where):
-        text = Path(where).read_text()
+        text = Path(where).read_text("utf-8", "surrogateescape")
     else:
         where, text = "the built-in configuration", scheduler.config
     words, options, defaults = read_config(text, where)

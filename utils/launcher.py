@@ -117,7 +117,7 @@ def is_done(task):
     """Whether the job has ended with 0 and would do the same again."""
     try:
         return os.path.exists(task.log) and json.loads(Path(f"{task.log}.done").read_text()) == record_of(task)
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return False
 
 
