@@ -17,6 +17,7 @@ from sdtools.extraction import AudioOptions
 from sdtools.fusion import FusionOptions, apply_fusion, train_fusion
 from sdtools.metrics import MetricOptions, sort_scores
 from sdtools.model import write_model
+from sdtools.streams import printable
 from sdtools.tables import open_table
 
 
@@ -79,7 +80,7 @@ def main():
         for name in options.systems:
             make_model(options.data, options.exp, name, options)
     except (ValueError, OSError) as error:
-        sys.exit(f"{Path(__file__).name}: {name}: {error}")
+        sys.exit(printable(f"{Path(__file__).name}: {name}: {error}"))
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ import re
 import sys
 from pathlib import Path
 
-from sdtools.streams import open_output
+from sdtools.streams import open_output, printable
 from sdtools.summary import percent, read_figures
 
 FEATURES = {"cf": "CF + Δ + ΔΔ", "cm": "CM + Δ + ΔΔ", "cmtri": "CM + Δ + ΔΔ (Tri)"}
@@ -131,7 +131,7 @@ def main():
         with open_output(args.out) as file:
             file.write(f"Made by `{args.command}`\n\n{text}\n".encode())
     except (ValueError, OSError) as error:
-        sys.exit(f"{Path(__file__).name}: {error}")
+        sys.exit(printable(f"{Path(__file__).name}: {error}"))
 
 
 if __name__ == "__main__":

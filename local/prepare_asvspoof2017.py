@@ -66,10 +66,9 @@ def main(argv=None):
             notes.append(count(name, [row["label"] for row in lists[name]], WHOLE[version][name]))
         for name in SETS:
             write_set(args.data / name, tables[name])
-    except OSError as error:
-        sys.exit(f"{Path(__file__).name}: {error.filename or 'input/output'}: {error.strerror}")
-    except ValueError as error:
-        sys.exit(f"{Path(__file__).name}: {error}")
+    except (OSError, ValueError) as error:
+        message = f"{error.filename or 'input/output'}: {error.strerror}" if isinstance(error, OSError) else str(error)
+        sys.exit(f"{Path(__file__).name}: " + "".join(char if char.isprintable() else ascii(char)[1:-1] for char in message))
     for note in notes:
         print(f"{Path(__file__).name}: {note}", file=sys.stderr)
 

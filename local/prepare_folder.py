@@ -23,7 +23,7 @@ import soundfile
 from scipy.signal import resample_poly
 
 from sdtools.audio import find_sounds, load_audio, name_sound, write_audio
-from sdtools.streams import open_output
+from sdtools.streams import open_output, printable
 
 SETS = ("train", "dev", "eval")
 LABELS = ("genuine", "spoof")
@@ -33,7 +33,7 @@ RESERVED = ("spk", "dur", "frames")  # utt2<column> would be another table
 
 def fail(message):
     """End with a one-line message."""
-    sys.exit(f"{Path(__file__).name}: {message}")
+    sys.exit(printable(f"{Path(__file__).name}: {message}"))
 
 
 def from_folders(genuine, replayed):

@@ -28,8 +28,9 @@ class Parser(argparse.ArgumentParser):
 
 
 def say(message):
-    """Print one line to stderr under the script's name."""
-    print(f"{os.path.basename(sys.argv[0])}: {message}", file=sys.stderr)
+    """Print one line to stderr under the script's name, whatever names are in it."""
+    text = "".join(char if char.isprintable() else ascii(char)[1:-1] for char in str(message))
+    print(f"{os.path.basename(sys.argv[0])}: {text}", file=sys.stderr)
 
 
 def run(main):

@@ -204,8 +204,12 @@ def outcome(call, messages=None):
         return "done"
     except OSError as error:
         message = f"got {error.strerror}, need" if error.filename and error.strerror else repr(error)
-    except (ValueError, ArithmeticError, Refused) as error:
+    except (ValueError, ArithmeticError) as error:
         message = str(error)
+    except Refused as error:
+        message = str(error)
+        if not message.isprintable():
+            raise Lost(f"message {message!r}") from None
     except Lost:
         raise
     except Hang:
@@ -911,6 +915,8 @@ LOST = [
     ("tables beside", {"exp/x/fusion.json": fusion_of(systems=["s.txt"])}, "got a folder ''"),
     ("tables beside", {"exp/x/fusion.json": fusion_of(systems=["../../scores/s.txt"])}, "got a folder '..'"),
     ("protocols", {"c/ASVspoof2017_V2_dev/D_1.wav": b"RIFF\0\0\0\0WAVE" + bytes(5 * 10**7)}, "sampling rate|samples"),
+    ("protocols", {"c/protocol_V2/ASVspoof2017_V2_dev.trl.txt": b"D_1\x1b[31m genuine\n"}, r"got D_1\\x1b\[31m"),
+    ("data directories", {"d/utt2spk": b"s0-u1\x1b[31m s0\n"}, "need at least one"),
     ("csv", {"in.csv": b"file,label\n.,genuine\n"}, "need the path of a sound file"),
     ("csv", {"in.csv": b"file,label\n\xff,genuine\n"}, "need UTF-8"),
     ("csv", {"in.csv": b"file,label\n" + b"x" * 140_000 + b",genuine\n"}, "need cells between commas"),
@@ -970,3 +976,12 @@ def test_a_pipe_in_a_model_is_refused_at_once(readers, folder, fault, name):
     os.mkfifo(f"model/{name}")
     with fault("fuzz of tables and text"), watched(10_000), pytest.raises(ValueError, match=r"got no file model\.json|got another file"):
         model.load_model("model")
+
+
+def test_a_link_to_itself_in_a_corpus_is_passed_over(readers, folder, fault):
+    lay(readers["protocols"].seeds[0])
+    os.symlink("ASVspoof2017_dev", "c/ASVspoof2017_dev")
+    os.symlink(".", "c/wav")
+    with fault("fuzz of tables and text"), watched(10_000):
+        readers["protocols"].calls[0]()
+        assert Path("data/eval/utt2label").read_text() == "ME-E_1 genuine\nME-E_2 spoof\n"
