@@ -1,5 +1,6 @@
 """Kaldi's extended file names (a file, ``file:byte``, ``-``, a command with ``|``) as bytes in and out, whole or not at all."""
 
+import atexit
 import fcntl
 import math
 import os
@@ -22,6 +23,15 @@ DESCRIPTOR = re.compile(r"/dev/(stdin|stdout|stderr)|/(?:dev|proc/self)/fd/([0-9
 STANDARD = {"stdin": 0, "stdout": 1, "stderr": 2}
 U1 = np.dtype("u1")
 _targets = set()  # of the files that are being written
+_temporaries = set()  # names of files that are not published yet
+
+
+@atexit.register
+def _remove_temporaries():
+    """Remove what a signal has left between two steps of an Output."""
+    for path in _temporaries:
+        with suppress(OSError):
+            os.unlink(path)
 
 
 def printable(text):
@@ -278,6 +288,7 @@ def _open_temporary(folder, base):
     """A new file, locked as long as it is open, where the file system has locks."""
     while True:
         path = os.path.join(folder, f".{base[:MAX_BASE_CHARS]}.sd-{secrets.token_hex(8)}.tmp")
+        _temporaries.add(path)
         file = open(path, "xb")  # noqa: SIM115 - closed by the Output
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -397,6 +408,7 @@ class Output:
         if self.temporary:
             with self.errors():
                 os.replace(self.temporary, self.target)
+            _temporaries.discard(self.temporary)
             self.temporary = None
             _targets.discard(self.target)
             self.discard()
@@ -412,6 +424,7 @@ class Output:
         if self.temporary:
             with suppress(OSError):
                 os.unlink(self.temporary)
+            _temporaries.discard(self.temporary)
             self.temporary = None
             _targets.discard(self.target)
 

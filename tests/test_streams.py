@@ -309,6 +309,21 @@ def test_what_a_killed_process_left_goes_with_the_next_write(tmp_path, monkeypat
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {"y": b"2", "z": b"alive"}
 
 
+def test_an_interrupt_between_two_steps_of_opening_leaves_no_temporary_file(tmp_path):
+    code = """
+import sys
+from sdtools import streams
+
+def flock(*_):
+    raise KeyboardInterrupt
+
+streams.fcntl.flock = flock
+streams.Output(sys.argv[1])
+"""
+    result = subprocess.run([sys.executable, "-c", code, tmp_path / "x"], capture_output=True, text=True)
+    assert "KeyboardInterrupt" in result.stderr and list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize("error", [BlockingIOError, OSError])
 def test_a_lock_that_is_not_to_be_had_harms_nothing(tmp_path, monkeypatch, error):
     left = tmp_path / ".x.sd-0123456789abcdef.tmp"
