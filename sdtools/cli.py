@@ -11,6 +11,7 @@ import contextlib
 import dataclasses
 import math
 import os
+import resource
 import shlex
 import signal
 import sys
@@ -95,7 +96,7 @@ class Command:
         except KeyboardInterrupt:
             log.error("interrupted")
             return 130
-        except (ValueError, OSError, ArithmeticError, MemoryError) as error:
+        except (ValueError, OSError, ArithmeticError, MemoryError, ImportError) as error:
             if debug:
                 raise
             hint = f" ({self.name} --help lists the options)" if isinstance(error, UsageError) else ""
@@ -405,17 +406,23 @@ def _config_lines(path: str | os.PathLike) -> Iterable[tuple[str, str]]:
 def _one_line(error: BaseException) -> str:
     if isinstance(error, OSError) and error.strerror:
         return f"{error.filename or 'input/output'}: {error.strerror}"
+    text = " ".join(str(error).split())
     if isinstance(error, MemoryError):
-        return f"memory: {error or 'exhausted'}"
-    return " ".join(str(error).split())
+        return f"memory: {text or 'exhausted'}"
+    limit = resource.getrlimit(resource.RLIMIT_AS)[0]
+    if isinstance(error, (ImportError, OSError)) and limit != resource.RLIM_INFINITY:  # a library that is loaded late
+        return f"memory: got '{text}' under a limit (ulimit -v) of {limit // 1024} kB, need more. Raise it"
+    return text
 
 
 @contextlib.contextmanager
 def _terminate_as_exit():
-    """SIGTERM and SIGHUP end the command through its `with` blocks, so that no temporary file stays."""
+    """SIGTERM, SIGHUP and SIGINT end the command through its `with` blocks, so that no temporary file stays."""
     old = {}
     if threading.current_thread() is threading.main_thread():
         old = {n: signal.signal(n, lambda n, frame: sys.exit(128 + n)) for n in (signal.SIGTERM, signal.SIGHUP)}
+        if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:  # as bin leaves it
+            old[signal.SIGINT] = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         yield
     finally:
