@@ -8,6 +8,9 @@ command -v ${cmd%% *} >/dev/null || { echo "$0: --cmd: got '$cmd', need a launch
 command -v sd-eval-scores >/dev/null || { echo "$0: sd-eval-scores: got no such command, need the toolkit installed. Run make .venv/ready in its root" >&2; exit 1; }
 [[ $orders =~ ^(0|[1-9][0-9]*)(,(0|[1-9][0-9]*))*$ ]] || { echo "$0: --orders: got '$orders', need numbers such as 0,2,4,6. Correct it" >&2; exit 1; }
 
+mkdir -p exp
+[ "${SDTOOLS_ALONE:-}" = "$PWD" ] || SDTOOLS_ALONE=$PWD exec alone.py exp/.lock "./${0##*/}" ${given_words[@]+"${given_words[@]}"} # one run at a time
+
 once() { tr -s ', ' '\n\n' | awk 'NF && !seen[$0]++'; }
 orders=$(once <<<"$orders" | sort -n | paste -sd ,)
 top=${orders##*,} features= gmms= fused=

@@ -134,3 +134,11 @@ def test_no_helper_variable_is_left(tmp_path):
     (tmp_path / "run.sh").write_text(f"nj=1\nname=mine\n. {PARSE_OPTIONS}\necho $nj $name\nset | grep '^_po_' || true\n")
     done = subprocess.run(["bash", "run.sh", "--nj", "2"], cwd=tmp_path, capture_output=True, text=True)
     assert done.stdout == "2 mine\n"
+
+
+def test_words_of_the_command_line_are_kept_and_are_no_option(tmp_path):
+    (tmp_path / "run.sh").write_text(f'set -u\nnj=1\n. {PARSE_OPTIONS}\nprintf \'[%s]\' "${{given_words[@]}}" "$@"\n')
+    done = subprocess.run(["bash", "run.sh", "--nj", "2", "a  b"], cwd=tmp_path, capture_output=True, text=True)
+    assert done.stdout == "[--nj][2][a  b][a  b]"
+    done = subprocess.run(["bash", "run.sh", "--given-words", "2"], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 1 and "--given-words: got an invalid option" in done.stderr

@@ -6,8 +6,9 @@
 #   . utils/parse_options.sh
 #
 # A variable that is true or false stays true or false, a whole number a whole number. "--config FILE" sources FILE, before all other options wherever it stands.
-# Values are never evaluated. For bash, with or without "set -euo pipefail".
+# given_words keeps all words of the command line. Values are never evaluated. For bash, with or without "set -euo pipefail".
 
+_po_words=("$@")
 _po_previous=
 for _po_word in "$@"; do
   if [ "$_po_previous" = --config ]; then
@@ -68,4 +69,5 @@ if [ -n "${cmd+set}" ] && [ -z "$cmd" ]; then
   echo "$0: --cmd: got an empty value, need a launcher such as run.py. Check cmd.sh" >&2
   exit 1
 fi
-unset _po_previous _po_word _po_name
+given_words=(${_po_words[@]+"${_po_words[@]}"})
+unset _po_previous _po_word _po_words _po_name
