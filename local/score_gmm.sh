@@ -19,5 +19,8 @@ parts=$(dirname "$scores")/parts name=$(basename "$scores" .txt)
 mkdir -p "$parts"
 $cmd JOB=1:"$nj" "$(dirname "$scores")/log/$name.JOB.log" \
   sd-score-gmm "$gmms/genuine.gmm" "$gmms/spoof.gmm" "scp:$data/split${nj}utt/JOB/feats.scp" "$parts/$name.JOB.txt"
-for ((job = 1; job <= nj; job++)); do cat "$parts/$name.$job.txt"; done >"$scores.tmp"
+outputs=()
+for ((job = 1; job <= nj; job++)); do outputs+=("$parts/$name.$job.txt"); done
+utils/wait_for.sh "${outputs[@]}"
+cat "${outputs[@]}" >"$scores.tmp"
 mv "$scores.tmp" "$scores"

@@ -76,6 +76,7 @@ est() {
   ! is_done || exit 0
   local job accs=() # by name: a glob would take those of another number of jobs, too
   for ((job = 1; job <= $(num_jobs); job++)); do accs+=("$dir/passes/$class/$pass.$job.acc"); done
+  utils/wait_for.sh "${accs[@]}"
   exec $cmd "$dir/log/est_$class.$pass.log" sd-est-gmm --variance-floor="$(setting variance-floor)" --split=$split \
     "$dir/passes/$class/$pass.gmm" "${accs[@]}" "$dir/passes/$class/$((pass + 1)).gmm"
 }
