@@ -258,7 +258,7 @@ def write_set(folder, tables):
     """Write the tables, sorted in byte order, each to a temporary name first; remove those of an earlier run that this one lacks."""
     folder.mkdir(parents=True, exist_ok=True)
     for name, table in tables.items():
-        temporary = folder / f".{name}.tmp{os.getpid()}"
+        temporary = folder / f".{name}.tmp"  # of a killed run, too
         try:
             with open(temporary, "w", encoding="utf-8", errors="surrogateescape") as file:
                 file.writelines(f"{key} {table[key]}\n" for key in sorted(table))
