@@ -102,7 +102,7 @@ def _number(text: str) -> float:
 def _read_pairs(path: str, parse: Callable[[str], Any], need: str, remedy: str) -> dict[str, Any]:
     """{key: parse(value)} of a file with two words a line."""
     with open_input(path) as source:
-        lines = source.file.read().removesuffix(b"\n").split(b"\n")
+        lines = source.read_all().removesuffix(b"\n").split(b"\n")
     pairs: dict[str, Any] = {}
     for number, line in enumerate(lines, 1):
         try:
@@ -288,7 +288,7 @@ def read_fusion(path: str) -> tuple[Fusion, list[str]]:
         No JSON, other fields, a number that is none or not finite, not one weight for each system.
     """
     with open_input(path) as source:
-        data = source.file.read()
+        data = source.read_all()
     try:
         record = json.loads(data)
     except ValueError as error:
