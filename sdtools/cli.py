@@ -151,6 +151,7 @@ class Command:
 
 def aligned(rows: Sequence[Sequence[str]]) -> str:
     """Rows of cells as lines: the first column to the left, the others to the right."""
+    rows = [[streams.printable(cell) for cell in row] for row in rows]
     widths = [max(map(len, column)) for column in zip(*rows)]
     return "\n".join("  ".join([row[0].ljust(widths[0]), *(c.rjust(w) for c, w in zip(row[1:], widths[1:]))]) for row in rows)
 
@@ -162,7 +163,7 @@ class Log:
         self.command = command
 
     def _line(self, level: str, message: str) -> None:
-        text = f"{level} ({self.command}) {message}"
+        text = f"{level} ({self.command}) {streams.printable(message)}"
         tqdm = sys.modules.get("tqdm")
         if tqdm is not None and sys.stderr.isatty():
             tqdm.tqdm.write(text, file=sys.stderr)
@@ -206,8 +207,8 @@ class Context:
     ) -> int:
         """Exit status after `write(key, compute(entry))` for each table entry, in the entries' order.
 
-        `compute` may raise ValueError or OSError: the key is then skipped and counted while `--max-skip` allows it, else the
-        error ends the command, with key and place. With `num_threads` above one the computations of up to two entries a
+        `compute` may raise ValueError, OSError or ArithmeticError: the key is then skipped and counted while `--max-skip` allows
+        it, else the error ends the command, with key and place. With `num_threads` above one the computations of up to two entries a
         thread run at once. Nothing done is an error. Entries that a table leaves out under option `p` count as skipped.
         """
         max_skip = self.options[InputOptions].max_skip if InputOptions in self.options else 0
@@ -249,7 +250,7 @@ def _computed(entries: Iterable, compute: Callable, num_threads: int) -> Iterabl
     def one(entry):
         try:
             return entry, compute(entry), None
-        except (ValueError, OSError) as error:
+        except (ValueError, OSError, ArithmeticError) as error:
             return entry, None, error
 
     with threadpool_limits(1):

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from sdtools import cli
 from sdtools.detection import DetectOptions, expand, judge, sentence, summary_line, threshold_of
 from sdtools.model import load_model
-from sdtools.streams import TableError, check_output, open_output
+from sdtools.streams import TableError, check_output, open_output, printable
 
 
 @dataclass(frozen=True)
@@ -74,11 +74,6 @@ def body(context: cli.Context) -> int:
             file.write((json.dumps({"model": model.about, "results": results}, indent=2, allow_nan=False) + "\n").encode())
     context.log.info(f"done {len(results)} judgements, {num_failed} files could not be read")
     return 1 if num_failed else 0
-
-
-def printable(text: str) -> str:
-    """One line for any terminal: file names can hold anything."""
-    return str(TableError(text)).encode("utf-8", "backslashreplace").decode()
 
 
 if __name__ == "__main__":
