@@ -123,6 +123,8 @@ def load_model(path: str | os.PathLike) -> Model:
     """
     folder = Path(path)
     try:
+        if (folder / "model.json").exists() and not (folder / "model.json").is_file():
+            raise OSError("model.json is no regular file")
         about = json.loads((folder / "model.json").read_bytes())
         names, files, made_by = about["systems"], about["files"], about["sdtools"]
         is_known = about["format"] == FORMAT and isinstance(files, dict)
