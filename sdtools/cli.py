@@ -11,6 +11,7 @@ import contextlib
 import dataclasses
 import math
 import os
+import re
 import shlex
 import signal
 import sys
@@ -24,6 +25,7 @@ from dataclasses import dataclass, field
 
 from sdtools import __version__, streams
 
+COMMAND = re.compile(r"\|\s*$|^\s*\||[:,]\s*\|")  # what streams would run, alone or in the name of a table
 BOOLEANS = {"true": True, "t": True, "1": True, "": True, "false": False, "f": False, "0": False}
 
 
@@ -116,6 +118,9 @@ class Command:
         for path in configs:
             for where, line in _config_lines(path):
                 name, value = _parse_flag(line, known, where)
+                if commands := [word for word in (value if isinstance(value, tuple) else [value]) if COMMAND.search(str(word))]:
+                    flag, need = f"--{name.replace('_', '-')}", "a file. Give a command on the command line only"
+                    raise UsageError(f"{where}: {flag}: got a command, {commands[0]!r}, need {need}")
                 values[name] = value
         for word in flags:
             if not word.startswith("--config="):
@@ -390,7 +395,7 @@ def _kind_name(kind: typing.Any) -> str:
 def _config_lines(path: str | os.PathLike) -> Iterable[tuple[str, str]]:
     if not os.path.isfile(path):
         raise UsageError(f"--config: got {path}, need a file of options, one per line. Check the path")
-    with open(path, encoding="utf-8") as file:
+    with open(path, encoding="utf-8", errors="surrogateescape") as file:
         for number, line in enumerate(file, 1):
             text = line.split("#", 1)[0].strip()
             if text:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from pathlib import Path
 
 from sdtools import cli, scores, summary
 from sdtools.metrics import eer, sort_scores
-from sdtools.streams import open_output
+from sdtools.streams import open_output, printable
 
 COMMAND = cli.Command(
     name="sd-report",
@@ -32,8 +33,11 @@ def body(context: cli.Context) -> int:
         figures = json.loads(path.read_bytes())
         paths = [system["system"] for system in figures["systems"]]
         utt2label, _, _ = (figures[name] for name in ("utt2label", "options", "eer_interval"))
+        commands = [name for name in (utt2label, *paths) if re.search(r"\|$", name)]
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(f"{path}: figures: got {error!r}, need those of sd-eval-scores --json. Evaluate again") from None
+    if commands:
+        raise ValueError(f"{path}: figures: got those of a command, {commands[0]!r}, need those of files. Evaluate files")
     trials, is_genuine = scores.read_trials(utt2label, paths, "drop")
     if trials.num_dropped != figures["num_dropped"]:
         got, need = trials.num_dropped, figures["num_dropped"]
@@ -50,7 +54,7 @@ def body(context: cli.Context) -> int:
     page = report.page(figures, names(paths), columns, results.read_text() if results.is_file() else None, settings)
     out.mkdir(parents=True, exist_ok=True)
     with open_output(str(out / "index.html")) as file:
-        file.write(page.encode())
+        file.write(page.encode(errors="backslashreplace"))
     context.log.info(f"wrote {out / 'index.html'}")
     return 0
 
@@ -58,7 +62,7 @@ def body(context: cli.Context) -> int:
 def names(paths: list[str]) -> list[str]:
     """The folders of the systems, or whatever tells the paths apart."""
     folders = [os.path.basename(os.path.dirname(os.path.dirname(path))) for path in paths]
-    return folders if all(folders) and len(set(folders)) == len(folders) else scores.short_names(paths)
+    return list(map(printable, folders if all(folders) and len(set(folders)) == len(folders) else scores.short_names(paths)))
 
 
 def _settings(exp: Path, paths: list[str]) -> list[Path]:
