@@ -106,7 +106,7 @@ def _sound_file(source):
     """What libsndfile opens: a path, or the bytes of a stream or of a RIFF wave in an archive."""
     if source.position:
         return BytesIO(_read_riff(source))
-    return source.name if source.size is not None else BytesIO(source.read_all())
+    return os.fsencode(source.name) if source.size is not None else BytesIO(source.read_all())  # soundfile refuses text that is not UTF-8
 
 
 def _is_cut(log):

@@ -371,6 +371,8 @@ class Output:
             self.file = self.process.stdin
         else:
             check_is_no_table(wxfilename)
+            if wxfilename.endswith("|") or split_offset(wxfilename)[0] != wxfilename:
+                raise TableError(f"{wxfilename}: got a name that is read as another, need one without | or :number at its end. Rename it")
             with self.errors():
                 self._open(wxfilename)
 
