@@ -11,7 +11,7 @@ from types import SimpleNamespace
 
 MAX_BYTES = 8 << 30  # of address space, most of which the threads of libraries reserve and never touch
 CHILD = """
-import importlib, json, os, resource, sys, traceback
+import importlib, json, os, resource, runpy, sys, traceback
 resource.setrlimit(resource.RLIMIT_AS, (int(sys.argv[1]), resource.getrlimit(resource.RLIMIT_AS)[1]))
 answers = os.fdopen(int(sys.argv[2]), "w")
 for line in sys.stdin:
@@ -23,9 +23,16 @@ for line in sys.stdin:
         os.close(opened)
     importlib.import_module("sdtools.streams").FIFO_PATIENCE_SEC = patience_sec
     try:
-        status = importlib.import_module("sdtools.bin." + argv[0]).main(argv[1:])
+        if argv[0].endswith(".py"):
+            sys.argv = argv
+            runpy.run_path(argv[0], run_name="__main__")
+            status = 0
+        else:
+            status = importlib.import_module("sdtools.bin." + argv[0]).main(argv[1:])
     except SystemExit as end:
-        status = end.code
+        status = 1 if isinstance(end.code, str) else end.code or 0
+        if isinstance(end.code, str):
+            print(end.code, file=sys.stderr, flush=True)
     except BaseException:
         traceback.print_exc()
         status = 70
@@ -49,7 +56,7 @@ class Commands:
         self.folder.cleanup()
 
     def call(self, name, *argv, cwd, patience_sec=0.3):
-        """Run one command, by the name of its module, in a folder."""
+        """Run one command, by the name of its module, or a script, by its path, in a folder."""
         if self.process is None or self.process.poll() is not None:
             self._start()
         files = [os.path.join(self.folder.name, stream) for stream in ("out", "err")]
