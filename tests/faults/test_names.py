@@ -19,6 +19,8 @@ from test_recipe import make_copy, results
 from test_recipe import run as run_recipe
 from test_utils_launchers import fake  # noqa: F401 - a fixture
 
+from sdtools.objects import is_word
+
 ROOT = Path(__file__).parent.parent.parent
 NAMES = {
     "space": "two words",
@@ -498,6 +500,9 @@ def test_recordings_of_any_name_become_a_data_directory_or_are_refused(made, tmp
             check_script(result, is_handled)
             for part in ("train", "dev", "eval") if is_handled else ():
                 assert part != "train" or python("-S", *validate, f"data/{part}", cwd=here).returncode == 0
+                for table in ("utt2spk", "utt2label", *(["utt2env"] if form == "csv" else [])):
+                    text = (here / "data" / part / table).read_text()
+                    assert all(is_word(word) for line in text.split("\n")[:-1] for word in line.split(" ")), text
                 for line in (here / "data" / part / "wav.scp").read_text().splitlines():
                     assert Path(line.split(None, 1)[1]).is_file()
             check_nothing_ran(here)
