@@ -11,6 +11,8 @@ Example: $0 exp/fusion exp/cf_sd6 exp/cm_sd6"
 . utils/parse_options.sh
 set -euo pipefail
 [ $# -ge 2 ] || { echo "$0: arguments: got $#, need <fusion-dir> <system-dir>... See $0 --help" >&2; exit 1; }
+. local/check_words.sh
+check_words "$@" "$data" "$fusion_config"
 dir=$1
 shift
 

@@ -19,6 +19,8 @@ Example: $0 --nj 2 data/train data"
 set -euo pipefail
 [ $# = 2 ] || { echo "$0: arguments: got $#, need <data-dir> <out-dir>. See $0 --help" >&2; exit 1; }
 data=$1 out=$2 name=$(basename "$1")
+. local/check_words.sh
+check_words "$PWD" "$data" "$out" "$features" "$orders" "$feats_config"
 
 [ -s "$data/wav.scp" ] || { echo "$0: $data/wav.scp: got no such file or an empty one, need recordings. Make the data directory first" >&2; exit 1; }
 [ ! -e "$data/segments" ] || { echo "$0: $data/segments: got one, need whole recordings as utterances. Cut the recordings first" >&2; exit 1; }

@@ -75,6 +75,8 @@ def main(argv=None):
 
 def find_corpus(root, notes):
     """Version of the corpus, and protocol and folder of sound files of each set, {set: (path, path)}."""
+    if "\n" in str(root):
+        raise ValueError(f"{str(root)!r}: corpus root: got a name of several lines, need one that wav.scp can hold. Rename the folder")
     if not root.is_dir():
         raise ValueError(f"{root}: corpus root: got no such directory, need the one that holds the sets. Check the path")
     every = []

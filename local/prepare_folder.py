@@ -22,7 +22,7 @@ import numpy as np
 import soundfile
 from scipy.signal import resample_poly
 
-from sdtools.audio import find_sounds, load_audio, name_sound, write_audio
+from sdtools.audio import as_word, check_path, find_sounds, load_audio, name_sound, write_audio
 from sdtools.streams import open_output, printable
 
 SETS = ("train", "dev", "eval")
@@ -77,14 +77,14 @@ def from_table(path):
     for where, row in rows:
         if None in row or None in row.values():
             raise ValueError(f"{where}: line: got another number of cells, need {len(columns)}. Correct it")
-        row = {name: "_".join(value.split()) if name != "file" else value.strip() for name, value in row.items()}
+        row = {name: as_word(value) if name != "file" else value.strip() for name, value in row.items()}
         if empty := [name for name, value in row.items() if not value and name != "speaker"]:
             raise ValueError(f"{where}: {empty[0]}: got nothing, need a word in every cell; '-' for none. Correct it")
         if row["label"] not in LABELS:
             raise ValueError(f"{where}: label: got {row['label']!r}, need genuine or spoof. Correct it")
         if not Path(row["file"]).stem:
             raise ValueError(f"{where}: file: got {row['file']!r}, need the path of a sound file. Correct it")
-        stem = "_".join("_".join(Path(row["file"]).with_suffix("").parts).replace("/", "_").split())
+        stem = as_word("_".join(Path(row["file"]).with_suffix("").parts).replace("/", "_"))
         row["speaker"] = re.sub(r"\W", "_", row.get("speaker") or stem)
         utt = f"{row['speaker']}-{stem}"
         if utt in recordings:
@@ -128,13 +128,15 @@ def convert(recordings, folder):
     """Give every recording a file at 16 kHz with one channel; the number of those that had to be made."""
     num_converted = 0
     for utt, row in recordings.items():
+        row["file"] = check_path(os.path.abspath(row["file"]))
+        if os.path.exists(row["file"]) and not os.path.isfile(row["file"]):
+            raise ValueError(f"{row['file']}: sound: got no regular file, need one. Take it out")
         try:
             info = soundfile.info(row["file"])
         except (soundfile.SoundFileError, OSError) as error:
             raise ValueError(f"{row['file']}: sound: got '{error}', need a format that libsndfile reads. Take it out") from None
         if info.samplerate < RATE_HZ:
             raise ValueError(f"{row['file']}: sample rate: got {info.samplerate} Hz, need {RATE_HZ} or more. Take it out")
-        row["file"] = os.path.abspath(row["file"])
         if (info.samplerate, info.channels) == (RATE_HZ, 1):
             continue
         samples, rate_hz = load_audio(row["file"], channel=0)

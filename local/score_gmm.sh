@@ -10,6 +10,8 @@ Example: $0 --nj 2 data/cf_sd6/eval exp/cf_sd6 exp/cf_sd6/scores/eval.txt"
 set -euo pipefail
 [ $# = 3 ] || { echo "$0: arguments: got $#, need <data-dir> <gmm-dir> <scores-out>. See $0 --help" >&2; exit 1; }
 data=$1 gmms=$2 scores=$3
+. local/check_words.sh
+check_words "$@"
 
 [ -s "$data/feats.scp" ] || { echo "$0: $data/feats.scp: got no such file or an empty one, need features. Compute them first" >&2; exit 1; }
 num_utts=$(wc -l <"$data/feats.scp")

@@ -6,6 +6,9 @@ set -euo pipefail
 [ $# = 0 ] || { echo "$0: arguments: got '$*', need options only. See $0 --help" >&2; exit 1; }
 command -v ${cmd%% *} >/dev/null || { echo "$0: --cmd: got '$cmd', need a launcher that exists. Look at cmd.sh" >&2; exit 1; }
 command -v sd-eval-scores >/dev/null || { echo "$0: sd-eval-scores: got no such command, need the toolkit installed. Run make .venv/ready in its root" >&2; exit 1; }
+. local/check_words.sh
+check_words "$PWD"
+[[ $PWD != *[,:]* ]] || { echo "$0: $PWD: got a comma or a colon, need none in the name of the recipe's folder. Rename it" >&2; exit 1; }
 [[ $orders =~ ^(0|[1-9][0-9]*)(,(0|[1-9][0-9]*))*$ ]] || { echo "$0: --orders: got '$orders', need numbers such as 0,2,4,6. Correct it" >&2; exit 1; }
 
 mkdir -p exp

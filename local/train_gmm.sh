@@ -17,6 +17,9 @@ set -euo pipefail
 [ $# -ge 2 ] || { echo "$0: arguments: got $#, need <data-dir>... <exp-dir>. See $0 --help" >&2; exit 1; }
 [[ $nj =~ ^[1-9][0-9]{0,5}$ ]] || { echo "$0: --nj: got '$nj', need a number of jobs from 1 to 999999. Correct the value" >&2; exit 1; }
 data=("${@:1:$#-1}") dir=${*: -1}
+. local/check_words.sh
+check_words "$@" "$gmm_config" "$num_components"
+[[ $* != *=* ]] || { echo "$0: $*: got a =, need none in the names of folders, or awk takes them for settings. Rename them" >&2; exit 1; }
 
 for data_dir in "${data[@]}"; do
   [ -s "$data_dir/feats.scp" ] || { echo "$0: $data_dir/feats.scp: got no such file or an empty one, need features. Compute them first" >&2; exit 1; }
@@ -68,7 +71,7 @@ num_jobs() { awk -v most="$nj" 'END {print NR < most ? NR : most}' "$dir/$class.
 acc() {
   ! is_done || exit 0
   local num part
-  num=$(num_jobs) && part="awk 'NR % $num == JOB % $num' $dir/$class.scp |"
+  num=$(num_jobs) && part="awk 'NR % $num == JOB % $num' '$dir/$class.scp' |"
   exec $cmd JOB=1:"$num" "$dir/log/acc_$class.$pass.JOB.log" \
     sd-acc-gmm --subsample=$step $post_options $input_options "$dir/passes/$class/$pass.gmm" "scp:$part" "$dir/passes/$class/$pass.JOB.acc"
 }

@@ -15,6 +15,8 @@ from sdtools.streams import TableError, open_input, open_output
 from sdtools.tables import TableReader
 
 BLOCK_FRAMES = 1 << 16
+RATES_HZ = 1000, 768000  # outside, a header is damaged, and resampling would take gigabytes
+MAX_PEAK = 1e30  # relative to full scale; squares stay within float64, and the samples within float32
 MAX_FRAMES = 1 << 40  # a header with more does not know its length
 UNREADABLE = {".m4a", ".aac", ".amr", ".wma", ".webm", ".mp4", ".3gp", ".sph"}  # sound, but not libsndfile's
 STREAM_BYTES = 0x7FFFF000  # from here on, the length in a WAV header only says that it came through a pipe
@@ -45,7 +47,8 @@ def load_audio(path_or_command, *, sample_rate_hz=None, channel=None, allow_pipe
     Raises
     ------
     TableError
-        If the sound cannot be read whole, is empty, holds NaN or infinite samples, or has another rate or more channels than asked for.
+        If the sound cannot be read whole, is empty, holds NaN or samples beyond MAX_PEAK, or has another rate or more channels than
+        asked for, or a rate outside RATES_HZ.
 
     Notes
     -----
@@ -64,6 +67,7 @@ def _read_sound(source, sample_rate_hz, channel):
             rate_hz, num_channels, num_frames, log = sound.samplerate, sound.channels, sound.frames, sound.extra_info
             if sample_rate_hz is not None and rate_hz != sample_rate_hz:
                 raise TableError(f"{who}: sample rate: got {rate_hz} Hz, need {sample_rate_hz} Hz. Resample it, e.g. with sox")
+            _check_rate(who, rate_hz)
             if channel is None and num_channels > 1:
                 raise TableError(f"{who}: channels: got {num_channels}, need 1. Choose one of 0..{num_channels - 1} with --channel")
             if channel is not None and not 0 <= channel < num_channels:
@@ -79,17 +83,30 @@ def _read_sound(source, sample_rate_hz, channel):
         raise TableError(f"{who}: sound: got {len(samples)} samples, need more by its header; it is cut short. Copy it again")
     if not len(samples):
         raise TableError(f"{who}: sound: got 0 samples, need at least 1. Remove the entry")
-    if not np.isfinite(samples).all():
-        i = int(np.argmin(np.isfinite(samples)))
-        raise TableError(f"{who}: sample {i} ({i / rate_hz:.3f} s): got {samples[i]}, need a finite number. Repair or remove the file")
+    if not _are_numbers(samples):
+        i = int(np.argmin(np.abs(samples) <= MAX_PEAK))
+        need = f"a finite number, at most {MAX_PEAK:g}"
+        raise TableError(f"{who}: sample {i} ({i / rate_hz:.3f} s): got {samples[i]}, need {need}. Repair or remove the file")
     return samples, rate_hz
+
+
+def _check_rate(who, rate_hz):
+    """Refuse a rate that no sound has."""
+    if not RATES_HZ[0] <= rate_hz <= RATES_HZ[1]:
+        need = f"{RATES_HZ[0]} to {RATES_HZ[1]} Hz; the header is damaged"
+        raise TableError(f"{who}: sample rate: got {rate_hz} Hz, need {need}. Copy it again")
+
+
+def _are_numbers(samples):
+    """Whether all samples are finite and of a size that can be reckoned with."""
+    return bool((np.abs(samples) <= MAX_PEAK).all())  # false of NaN
 
 
 def _sound_file(source):
     """What libsndfile opens: a path, or the bytes of a stream or of a RIFF wave in an archive."""
     if source.position:
         return BytesIO(_read_riff(source))
-    return source.name if source.size is not None else BytesIO(source.read_all())
+    return os.fsencode(source.name) if source.size is not None else BytesIO(source.read_all())  # soundfile refuses text that is not UTF-8
 
 
 def _is_cut(log):
@@ -99,9 +116,9 @@ def _is_cut(log):
 
 
 def find_sounds(folder):
-    """Return the paths of all sound files in a folder and below, links followed, sorted.
+    """Return the paths of all sound files in a folder and below, sorted; links are followed, but not back to a folder above.
 
-    Warns of sound files of formats that libsndfile does not read.
+    Warns of what libsndfile does not read: sound files of other formats, pipes and devices.
 
     Raises
     ------
@@ -110,16 +127,40 @@ def find_sounds(folder):
     """
     suffixes = {f".{kind.lower()}" for kind in soundfile.available_formats()} - {".raw"} | {".mp3", ".opus", ".aif"}
     found, others = [], []
-    for place, _, names in os.walk(folder, followlinks=True):
+    above = {os.fspath(folder): {os.path.realpath(folder)}}  # real paths of each folder still to be entered and of those above it
+    for place, below, names in os.walk(folder, followlinks=True):
+        chain = above.pop(place)
+        real = {name: os.path.realpath(os.path.join(place, name)) for name in below}
+        below[:] = [name for name in below if real[name] not in chain]
+        above |= {os.path.join(place, name): chain | {real[name]} for name in below}
         for name in names:
-            suffix = os.path.splitext(name)[1].lower()
+            suffix, path = os.path.splitext(name)[1].lower(), Path(place, name)
             if not name.startswith(".") and suffix in suffixes | UNREADABLE:
-                (others if suffix in UNREADABLE else found).append(Path(place, name))
+                is_readable = suffix not in UNREADABLE and (path.is_file() or not path.exists())  # a broken link is the reader's error
+                (found if is_readable else others).append(path)
     if others:
         warnings.warn(f"{folder}: left out {len(others)} files such as {others[0].name}, which libsndfile cannot read", stacklevel=2)
     if not found:
         raise TableError(f"{folder}: folder: got no sound file, need one or more. Check the path")
     return sorted(found)
+
+
+def as_word(text):
+    """Return a text as a word that tables can hold: '_' for blanks and for what cannot be printed."""
+    return "".join(char if char.isprintable() else "_" for char in "_".join(text.split()))
+
+
+def check_path(path):
+    """Return a path as a line of wav.scp can hold it.
+
+    Raises
+    ------
+    TableError
+        If it would be read as something else there.
+    """
+    if re.search("[\n\ud800-\udfff]|[]|]$|:[0-9]+$", path := os.fspath(path)):
+        raise TableError(f"{path}: name: got one that wav.scp cannot hold, need UTF-8 in one line, no | ] :number at its end. Rename it")
+    return path
 
 
 def name_sound(path, folder):
@@ -128,7 +169,7 @@ def name_sound(path, folder):
     The speaker is the name of the subfolder that the file is in, else what stands before the first '-' of its name, else the name itself.
     The key begins with it and a '-', and the speaker has no character before '-', so that both sort alike, as Kaldi wants.
     """
-    words = ["_".join(part.split()) for part in (*path.relative_to(folder).parent.parts, path.stem)]
+    words = [as_word(part) for part in (*path.relative_to(folder).parent.parts, path.stem)]
     if len(words) == 1 and "-" in words[0].strip("-"):
         words = words[0].strip("-").split("-", 1)
     speaker = re.sub(r"\W", "_", words[0])
@@ -154,6 +195,7 @@ def read_windows(path, window_sec, allow_pipes=False):
                 if _is_cut(sound.extra_info):
                     need = "more by its header; it is cut short. Copy it again"
                     raise TableError(f"{source.name}: sound: got {sound.frames} samples, need {need}")
+                _check_rate(source.name, sound.samplerate)
                 num_windows = max(1, -(-sound.frames // int(window_sec * sound.samplerate)))
                 edges = np.linspace(0, sound.frames, num_windows + 1).astype(int).tolist()
                 for first, end in itertools.pairwise(edges):
@@ -161,8 +203,9 @@ def read_windows(path, window_sec, allow_pipes=False):
                     if len(samples) < end - first or not end:
                         got = first + len(samples)
                         raise TableError(f"{source.name}: sound: got {got} samples, need {max(end, 1)} or more. Copy it again")
-                    if not np.isfinite(samples).all():
-                        raise TableError(f"{source.name}: samples: got NaN or inf, need finite numbers. Repair or remove the file")
+                    if not _are_numbers(samples):
+                        got = f"NaN, inf or more than {MAX_PEAK:g}"
+                        raise TableError(f"{source.name}: samples: got {got}, need finite numbers. Repair or remove the file")
                     yield first / sound.samplerate, sound.frames / sound.samplerate, samples, sound.samplerate
         except (soundfile.SoundFileError, TypeError) as e:
             reason = getattr(e, "error_string", str(e))

@@ -11,6 +11,7 @@ import contextlib
 import dataclasses
 import math
 import os
+import re
 import resource
 import shlex
 import signal
@@ -26,6 +27,7 @@ from dataclasses import dataclass, field
 from sdtools import __version__, streams
 
 MAX_MESSAGE = 5000  # characters: more is a value out of a damaged file
+COMMAND = re.compile(r"\|\s*$|^\s*\||[:,]\s*\|")  # what streams would run, alone or in the name of a table
 BOOLEANS = {"true": True, "t": True, "1": True, "": True, "false": False, "f": False, "0": False}
 
 
@@ -118,6 +120,9 @@ class Command:
         for path in configs:
             for where, line in _config_lines(path):
                 name, value = _parse_flag(line, known, where)
+                if commands := [word for word in (value if isinstance(value, tuple) else [value]) if COMMAND.search(str(word))]:
+                    flag, need = f"--{name.replace('_', '-')}", "a file. Give a command on the command line only"
+                    raise UsageError(f"{where}: {flag}: got a command, {commands[0]!r}, need {need}")
                 values[name] = value
         for word in flags:
             if not word.startswith("--config="):
@@ -153,6 +158,7 @@ class Command:
 
 def aligned(rows: Sequence[Sequence[str]]) -> str:
     """Rows of cells as lines: the first column to the left, the others to the right."""
+    rows = [[streams.printable(cell) for cell in row] for row in rows]
     widths = [max(map(len, column)) for column in zip(*rows)]
     return "\n".join("  ".join([row[0].ljust(widths[0]), *(c.rjust(w) for c, w in zip(row[1:], widths[1:]))]) for row in rows)
 
@@ -210,8 +216,8 @@ class Context:
     ) -> int:
         """Exit status after `write(key, compute(entry))` for each table entry, in the entries' order.
 
-        `compute` may raise ValueError or OSError: the key is then skipped and counted while `--max-skip` allows it, else the
-        error ends the command, with key and place. With `num_threads` above one the computations of up to two entries a
+        `compute` may raise ValueError, OSError or ArithmeticError: the key is then skipped and counted while `--max-skip` allows
+        it, else the error ends the command, with key and place. With `num_threads` above one the computations of up to two entries a
         thread run at once. Nothing done is an error. Entries that a table leaves out under option `p` count as skipped.
         """
         max_skip = self.options[InputOptions].max_skip if InputOptions in self.options else 0
@@ -253,7 +259,7 @@ def _computed(entries: Iterable, compute: Callable, num_threads: int) -> Iterabl
     def one(entry):
         try:
             return entry, compute(entry), None
-        except (ValueError, OSError) as error:
+        except (ValueError, OSError, ArithmeticError) as error:
             return entry, None, error
 
     with threadpool_limits(1):

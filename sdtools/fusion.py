@@ -13,6 +13,8 @@ from sdtools.metrics import MetricOptions, Scores, cllr, pav_calibration, sort_s
 AUTO_RIDGE = 1e-3
 CHUNK = 1 << 14
 """Trials at once: what they need stays in the cache."""
+MAX_SIZE = 1e100
+"""Of a score; its inverse is the least difference of two extremes."""
 MAX_STEPS = 100
 USELESS = 1e-6
 """Deviation of the LLRs of a system that says nothing."""
@@ -149,6 +151,7 @@ def train_fusion(
     bad = np.flatnonzero(~np.isfinite(columns).all(axis=1))
     if len(bad):
         raise ValueError(f"train_fusion: system {bad[0] + 1}: got inf or NaN, need finite scores. Leave out or repair those trials")
+    _check_sizes("train_fusion", columns)
     constant = columns.min(axis=1) == columns.max(axis=1)
     mean = columns.mean(axis=1)
     columns -= mean[:, None]
@@ -190,10 +193,20 @@ def train_pav(scores: np.ndarray, is_genuine: np.ndarray) -> Fusion:
             f"train_pav: scores: got {scores.shape[1]} systems, {int((~np.isfinite(scores)).sum())} scores missing or infinite, need one "
             "system and finite scores. Fuse first, or leave those trials out"
         )
+    _check_sizes("train_pav", scores.T)
     of_class = sort_scores(scores[is_genuine, 0], scores[~is_genuine, 0])
     knots = pav_calibration(of_class)
     objective = cllr(Scores(*(np.interp(values, *knots) for values in of_class)))
     return Fusion(np.ones(1), 0.0, 0.5, 0.0, objective, len(of_class.genuine), len(of_class.spoof), knots=knots)
+
+
+def _check_sizes(who: str, columns: np.ndarray) -> None:
+    """Refuse scores, (num_systems, num_trials), whose squares, or those of their differences, leave float64."""
+    for k, column in enumerate(columns, 1):
+        low, high = column.min(), column.max()
+        if max(-low, high) > MAX_SIZE or 0 < high - low < 1 / MAX_SIZE:
+            need = f"at most {MAX_SIZE:g}, and differences of at least {1 / MAX_SIZE:g}; they are no log-likelihood ratios"
+            raise ValueError(f"{who}: system {k}: got scores from {low:g} to {high:g}, need {need}. Look at where they come from")
 
 
 def _neutral_scores(scores: np.ndarray, is_genuine: np.ndarray, options: FusionOptions, trial_weights: np.ndarray) -> np.ndarray:
@@ -289,7 +302,7 @@ def apply_fusion(fusion: Fusion, scores: np.ndarray) -> np.ndarray:
     if fusion.neutral is not None:
         scores = fill_missing(scores, fusion.neutral)
     used = fusion.weights != 0  # a score that does not count may be infinite
-    with np.errstate(invalid="ignore"):
+    with np.errstate(invalid="ignore", over="ignore"):
         llrs = scores[:, used] @ fusion.weights[used] + fusion.offset
     if np.isnan(llrs).any():
         raise ValueError("apply_fusion: scores: got NaN, or inf that other scores undo, need numbers. Leave out or repair those trials")

@@ -30,10 +30,10 @@ class Quality:
     @property
     def no_say(self) -> str:
         """Why the recording cannot be judged; empty if it can."""
-        if self.sounding < MIN_SPEECH_SHARE:
-            return f"silence: {100 * self.sounding:.0f} % of it is above {SILENCE_DBFS:g} dBFS"
         if self.duration_sec < MIN_SEC:
             return f"too short: {self.duration_sec:.2f} s, need {MIN_SEC:g} s"
+        if self.sounding < MIN_SPEECH_SHARE:
+            return f"silence: {100 * self.sounding:.0f} % of it is above {SILENCE_DBFS:g} dBFS"
         return ""
 
     def doubts(self, sample_rate_hz: int) -> list[str]:

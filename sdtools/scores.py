@@ -103,7 +103,7 @@ def _number(text: str) -> float:
 def _read_pairs(path: str, parse: Callable[[str], Any], need: str, remedy: str) -> dict[str, Any]:
     """{key: parse(value)} of a file with two words a line."""
     with open_input(path) as source:
-        lines = source.file.read().removesuffix(b"\n").split(b"\n")
+        lines = source.read_all().removesuffix(b"\n").split(b"\n")
     pairs: dict[str, Any] = {}
     for number, line in enumerate(lines, 1):
         try:

@@ -48,6 +48,10 @@ def parse_wspecifier(wspecifier):
     ark, _, scp = name.partition(",") if form == "ark,scp" else (name, "", None)
     if scp is not None and (ark in ("", "-") or ark[0] == "|" or scp in ("", ark) or " " in (ark[-1], scp[0])):
         raise TableError(f"{wspecifier!r}: not a table to write, need ark:file or ark,scp:archive,script. Name a file for the archive")
+    if scp is not None and re.search("[\n\ud800-\udfff]", ark):
+        raise TableError(
+            f"{wspecifier!r}: not a table to write, need an archive whose name is UTF-8 in one line, for the script. Rename it"
+        )
     for file in (ark, scp or ""):
         if file[:1] != "|" and (file[-1:] == "|" or split_offset(file)[0] != file):
             raise TableError(f"{wspecifier!r}: not a table to write, need a file without | or :number at its end. Rename {file}")

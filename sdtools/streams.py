@@ -1,6 +1,7 @@
 """Kaldi's extended file names (a file, ``file:byte``, ``-``, a command with ``|``) as bytes in and out, whole or not at all."""
 
 import atexit
+import errno
 import fcntl
 import math
 import os
@@ -9,6 +10,7 @@ import secrets
 import stat
 import subprocess
 import sys
+import time
 from contextlib import contextmanager, suppress
 from functools import cache
 
@@ -18,6 +20,7 @@ AHEAD_BYTES = 512  # read with every array: room for the next key and header, so
 BUFFER_BYTES = 1 << 16  # for text and streams
 MAX_DRAIN_BYTES = 1 << 24  # that a command may say behind the last object: a few numbers, the end of a sound file
 MAX_OFFSET_DIGITS = 18
+FIFO_PATIENCE_SEC = 10  # for somebody to open the other end of a named pipe
 MAX_BASE_CHARS = 50  # of a file's name in that of its temporary file, which has to stay below 255 bytes
 DESCRIPTOR = re.compile(r"/dev/(stdin|stdout|stderr)|/(?:dev|proc/self)/fd/([0-9]{1,9})")
 STANDARD = {"stdin": 0, "stdout": 1, "stderr": 2}
@@ -66,21 +69,17 @@ class Input:
             check_is_no_table(rxfilename)
             self.name, offset = split_offset(rxfilename)
             try:
-                self.file = open(self.name, "rb", 0)  # noqa: SIM115 - closed by close()
+                self.file = open(self.name, "rb", 0, opener=_open_at_once)  # noqa: SIM115 - closed by close()
             except (OSError, ValueError) as e:
                 raise TableError(f"{self.name}: got '{getattr(e, 'strerror', e)}', need a readable file. Check the path") from None
-            status = os.fstat(self.file.fileno())
-            if stat.S_ISREG(status.st_mode):
-                self.size = status.st_size
-            elif stat.S_ISCHR(status.st_mode) and not self.file.isatty() and status.st_rdev != os.stat(os.devnull).st_rdev:
-                self.file.close()
-                raise TableError(f"{self.name}: got a device, which has no end, need a file. Check the path")
         self._descriptor = self.file.fileno()
         self._bytes = bytearray(BUFFER_BYTES)
         self._buffer = memoryview(self._bytes)
         self._ahead = self._buffer[:AHEAD_BYTES]
         self._base = self._stop = 0  # place of the buffer's first byte, number of its bytes; the position is always among them or behind
         try:
+            if self.process is None and rxfilename not in ("", "-"):
+                self._size_up()
             self.seek(offset)
         except TableError:
             self.close()
@@ -90,6 +89,28 @@ class Input:
     def where(self):
         """Where the next byte comes from."""
         return f"{self.name}:{self.position}"
+
+    def _size_up(self):
+        """Learn the size of a regular file, wait for the writer of a named pipe, refuse a device without an end."""
+        status = os.fstat(self._descriptor)
+        if stat.S_ISREG(status.st_mode):
+            self.size = status.st_size
+        elif stat.S_ISFIFO(status.st_mode) and not os.get_blocking(self._descriptor):
+            self._await_writer()
+            os.set_blocking(self._descriptor, True)
+        elif stat.S_ISBLK(status.st_mode) or (stat.S_ISCHR(status.st_mode) and not _has_end(self._descriptor, status)):
+            raise TableError(f"{self.name}: got a device, need a file, a pipe or a terminal, which end. Check the path")
+
+    def _await_writer(self):
+        """Take the first bytes of a named pipe as soon as somebody writes into it."""
+        deadline = time.monotonic() + FIFO_PATIENCE_SEC
+        with suppress(BlockingIOError):  # a writer that has nothing to say yet
+            while not (num_read := os.readv(self._descriptor, (self._buffer,))):
+                if time.monotonic() > deadline:
+                    need = "a program that does. Start it, or check the path"
+                    raise TableError(f"{self.name}: got a pipe into which nobody writes for {FIFO_PATIENCE_SEC} s, need {need}")
+                time.sleep(0.01)
+            self._stop = num_read
 
     def seek(self, offset):
         """Go to a byte of a regular file."""
@@ -235,6 +256,26 @@ class Input:
             self.process.wait()
 
 
+def _open_at_once(path, flags):
+    """Descriptor of a path; of a named pipe without waiting for its other end."""
+    if not _is_fifo(path):
+        return os.open(path, flags)
+    return os.open(path, flags | os.O_NONBLOCK)
+
+
+def _is_fifo(path):
+    """Whether a path is a named pipe; what is open already, such as /dev/stdin, has both ends."""
+    try:
+        return stat.S_ISFIFO(os.stat(path).st_mode) and not DESCRIPTOR.fullmatch(os.path.abspath(path))
+    except (OSError, ValueError):
+        return False
+
+
+def _has_end(descriptor, status):
+    """Whether a character device is a terminal, or the null device."""
+    return os.isatty(descriptor) or status.st_rdev == os.stat(os.devnull).st_rdev
+
+
 def check_is_no_table(name):
     """Refuse a table's name where a file's is needed, as Kaldi does."""
     if re.match(r"(\w+,)*(ark|scp)(,\w+)*:", name):
@@ -303,6 +344,26 @@ def _open_temporary(folder, base):
         file.close()
 
 
+def _open_when_read(path, flags):
+    """Descriptor of a path to write to; of a named pipe as soon as somebody reads it."""
+    if not _is_fifo(path):
+        return os.open(path, flags)
+    deadline = time.monotonic() + FIFO_PATIENCE_SEC
+    while True:
+        try:
+            descriptor = os.open(path, flags | os.O_NONBLOCK)
+        except OSError as e:
+            if e.errno != errno.ENXIO:
+                raise
+        else:
+            os.set_blocking(descriptor, True)
+            return descriptor
+        if time.monotonic() > deadline:
+            need = "a program that does. Start it, or check the path"
+            raise TableError(f"{path}: got a pipe that nobody reads for {FIFO_PATIENCE_SEC} s, need {need}")
+        time.sleep(0.01)
+
+
 class Output:
     """Bytes to ``-``, ``| command``, or a file, which has a temporary name beside its own until ``publish``."""
 
@@ -321,6 +382,8 @@ class Output:
             self.file = self.process.stdin
         else:
             check_is_no_table(wxfilename)
+            if wxfilename.endswith("|") or split_offset(wxfilename)[0] != wxfilename:
+                raise TableError(f"{wxfilename}: got a name that is read as another, need one without | or :number at its end. Rename it")
             with self.errors():
                 self._open(wxfilename)
 
@@ -330,7 +393,7 @@ class Output:
             descriptor = STANDARD[match[1]] if match[1] else int(match[2])
             self.file = open(os.dup(descriptor), "wb")  # noqa: SIM115 - closed by finish() or discard()
         elif os.path.abspath(path).startswith("/proc/") or (os.path.exists(path) and not os.path.isfile(path)):
-            self.file = open(path, "wb")  # noqa: SIM115 - closed by finish() or discard()
+            self.file = open(path, "wb", opener=_open_when_read)  # noqa: SIM115 - closed by finish() or discard()
         else:
             self.target = os.path.realpath(path)
             if self.target in _targets:

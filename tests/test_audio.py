@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from sdtools.audio import load_audio, open_audio, write_audio
+from sdtools.audio import as_word, check_path, load_audio, open_audio, read_windows, write_audio
 from sdtools.streams import TableError
 
 RATE_HZ = 16000
@@ -93,7 +93,9 @@ def test_samples_that_are_no_numbers_are_located(place, value):
     samples = SAMPLES.copy()
     samples[[800, 900]] = value
     soundfile.write("x.wav", samples, RATE_HZ, subtype="FLOAT")
-    with pytest.raises(TableError, match=rf"^x.wav: sample 800 \(0.050 s\): got {value}, need a finite number. Repair or remove the file$"):
+    with pytest.raises(
+        TableError, match=rf"^x.wav: sample 800 \(0.050 s\): got {value}, need a finite number, at most 1e[+]30. Repair or remove the file$"
+    ):
         load_audio("x.wav")
 
 
@@ -269,3 +271,31 @@ def test_refused_samples_leave_the_old_file(place, samples, message):
         write_audio("x.wav", samples, RATE_HZ)
     assert np.array_equal(load_audio("x.wav")[0], SAMPLES)
     assert os.listdir() == ["x.wav"]
+
+
+@pytest.mark.parametrize("value", [1.01e30, -3e38])
+def test_samples_that_cannot_be_reckoned_with_are_located(place, value):
+    soundfile.write("x.wav", np.where(np.arange(1000) == 800, value, 0.1), RATE_HZ, subtype="FLOAT")
+    with pytest.raises(TableError, match=r"^x.wav: sample 800 \(0.050 s\): got .*, need a finite number, at most 1e\+30. Repair"):
+        load_audio("x.wav")
+    with pytest.raises(TableError, match=r"^x.wav: samples: got NaN, inf or more than 1e\+30, need finite numbers"):
+        list(read_windows("x.wav", 30))
+
+
+@pytest.mark.parametrize("rate_hz", [1, 999, 768001, 2**31 - 1])
+def test_rates_that_no_sound_has(place, rate_hz):
+    soundfile.write("x.wav", SAMPLES, rate_hz)
+    for read in (load_audio, lambda path: list(read_windows(path, 30))):
+        with pytest.raises(TableError, match=f"^x.wav: sample rate: got {rate_hz} Hz, need 1000 to 768000 Hz; the header is damaged"):
+            read("x.wav")
+
+
+def test_words_and_paths_of_a_table():
+    assert as_word(" a\tb\u00a0c\nd\x1be\u200ef\udcffg é語 ") == "a_b_c_d_e_f_g_é語"
+    for path in ("a b", " x", "a:1.wav", "é|.wav", Path("a")):
+        assert check_path(path) == str(path)
+    for path in ("a\nb", "a |", "a:1", "a[0:1]", "\udcff"):
+        with pytest.raises(
+            TableError, match=r"name: got one that wav.scp cannot hold, need UTF-8 in one line, no \| \] :number at its end"
+        ):
+            check_path(path)

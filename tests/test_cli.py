@@ -129,8 +129,9 @@ def test_for_each_writes_in_order_and_counts(capsys):
     assert "LOG (sd-try) done 20 of 20, 0 skipped" in capsys.readouterr().err
 
 
-def test_bad_key_ends_the_command_unless_it_may_be_skipped(capsys):
-    bad = entries(1, ValueError("x: rate: got 8000, need 16000"), 3)
+@pytest.mark.parametrize("kind", [ValueError, OSError, ZeroDivisionError])
+def test_bad_key_ends_the_command_unless_it_may_be_skipped(capsys, kind):
+    bad = entries(1, kind("x: rate: got 8000, need 16000"), 3)
     body = lambda context: context.for_each(bad, lambda e: e.load(), lambda k, v: None)  # noqa: E731
     assert run("in", "out", body=body)[0] == 1
     err = capsys.readouterr().err

@@ -142,7 +142,7 @@ def test_what_cannot_be_read_is_said_and_the_rest_judged(detector, capsys):
         "cut.aiff": r"cut\.aiff: sound: got \d+ samples, need more by its header; it is cut short",
         "a\nb.wav": r"a\\nb\.wav: sound: got 'Format not recognised\.'",
         "cut.flac": r"cut\.flac: sound: got ",
-        "nan.wav": r"nan\.wav: samples: got NaN or inf, need finite numbers",
+        "nan.wav": r"nan\.wav: samples: got NaN, inf or more than 1e[+]30, need finite numbers",
         "empty.wav": r"empty\.wav: sound: got 0 samples, need 1 or more",
         "absent.wav": r"absent\.wav: got 'No such file or directory', need a readable file",
     }

@@ -9,7 +9,7 @@ from scipy.optimize import minimize
 from sklearn.linear_model import LogisticRegression
 from test_metrics import GOLDEN, assert_figures, figures, synthetic_set
 
-from sdtools.fusion import CHUNK, Fusion, FusionOptions, SeparableError, apply_fusion, assign_folds, cross_validate, train_fusion
+from sdtools.fusion import CHUNK, Fusion, FusionOptions, SeparableError, apply_fusion, assign_folds, cross_validate, train_fusion, train_pav
 from sdtools.metrics import cllr, sort_scores
 
 NEGATIVE = r"train_fusion: system 3 \(-0\.\d+\): got a negative weight"
@@ -395,3 +395,15 @@ def test_application():
         apply_fusion(fusion, np.ones((3, 1)))
     with pytest.raises(ValueError, match=r"apply_fusion: scores: got NaN, or inf that other scores undo, need numbers\. Leave out"):
         apply_fusion(fusion, np.array([[np.inf, -np.inf]]))
+
+
+@pytest.mark.parametrize("train", [train_fusion, train_pav])
+@pytest.mark.parametrize("factor", [1e101, 1e-101, 1e-320])
+def test_scores_that_no_llr_can_have(train, factor):
+    """Their squares leave float64, and weights of 0 or worse came of them."""
+    scores = np.array([[2.0], [1.0], [-1.0], [-2.0], [0.5], [-0.5]])
+    is_genuine = np.array([True, True, False, False, False, True])
+    need = r"need at most 1e\+100, and differences of at least 1e-100; they are no log-likelihood ratios"
+    with pytest.raises(ValueError, match=rf"^{train.__name__}: system 1: got scores from -[^ ]* to [^ ]*, {need}"):
+        train(scores * factor, is_genuine)
+    train(scores * 1e99, is_genuine)

@@ -57,7 +57,8 @@ def test_a_telephone_band_is_seen():
         (noise(1, rms=1e-5), "silence: 0 % of it is above -70 dBFS"),
         (np.full(RATE_HZ, 0.3) + noise(1, rms=1e-5), "silence: 0 % of it is above -70 dBFS"),
         (noise(0.1), "too short: 0.10 s, need 0.2 s"),
-        (np.zeros(0), "silence: 0 % of it"),
+        (noise(0.01), "too short: 0.01 s"),
+        (np.zeros(0), "too short: 0.00 s"),
         (noise(0.2), ""),
     ],
 )

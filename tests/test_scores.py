@@ -291,3 +291,8 @@ def test_fusion_with_neutral_scores_and_knots_comes_back(tmp_path):
     back, _ = scores.read_fusion(path)
     np.testing.assert_array_equal(back.neutral, fusion.neutral)
     np.testing.assert_array_equal(back.knots, fusion.knots)
+
+
+def test_a_score_file_may_begin_behind_another(tmp_path):
+    (tmp_path / "scores").write_text("no scores\nu1 1.5\n")
+    assert scores.read_scores(f"{tmp_path}/scores:10") == {"u1": 1.5}

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from sdtools import streams
 from sdtools.streams import U1, Input, Output, TableError, check_output, open_input, open_output, split_offset
 
 
@@ -441,3 +442,45 @@ def test_an_output_that_cannot_be_is_refused_before_the_work(tmp_path):
     for name in ("-", "| cat", "/dev/null", f"{tmp_path}/x"):
         check_output(name)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_named_pipe_waits_for_its_other_end(tmp_path):
+    os.mkfifo(tmp_path / "fifo")
+    data = bytes(range(256)) * 1000
+    (tmp_path / "data").write_bytes(data)
+    for script in ("sleep 0.3; cat data > fifo", "(sleep 0.3; cat data) > fifo", "(head -c 1; sleep 0.3; cat) < data > fifo"):
+        writer = subprocess.Popen(["sh", "-c", script], cwd=tmp_path)
+        with open_input(str(tmp_path / "fifo")) as source:
+            assert source.size is None and source.read_all() == data
+        assert writer.wait() == 0
+    reader = subprocess.Popen(["sh", "-c", "sleep 0.3; cat fifo > copy"], cwd=tmp_path)
+    with open_output(str(tmp_path / "fifo")) as file:
+        file.write(data)
+    assert reader.wait() == 0 and (tmp_path / "copy").read_bytes() == data
+
+
+def test_a_named_pipe_without_another_end_is_an_error(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(streams, "FIFO_PATIENCE_SEC", 0.1)
+    os.mkfifo("fifo")
+    with pytest.raises(TableError, match="^fifo: got a pipe into which nobody writes for 0.1 s, need a program that does. Start it"):
+        Input("fifo")
+    with pytest.raises(TableError, match="^fifo: got a pipe that nobody reads for 0.1 s, need a program that does. Start it"):
+        Output("fifo")
+
+
+def test_a_device_without_an_end_is_no_input():
+    for name in ("/dev/zero", "/dev/urandom", "/dev/full"):
+        with pytest.raises(TableError, match=f"^{name}: got a device, need a file, a pipe or a terminal, which end. Check the path$"):
+            Input(name)
+    with open_input("/dev/null") as source:
+        assert source.read_all() == b""
+
+
+def test_a_terminal_is_an_input():
+    controller, terminal = os.openpty()
+    os.write(controller, b"typed\n\4")
+    with open_input(os.ttyname(terminal)) as source:
+        assert source.read_all() == b"typed\n"
+    for descriptor in (controller, terminal):
+        os.close(descriptor)

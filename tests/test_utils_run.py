@@ -430,9 +430,11 @@ def test_resume_runs_a_job_again_whose_record_does_not_hold(tmp_path, array):
     assert array("--resume", "true")[:2] == (0, [1, 1, 10])
 
 
-@pytest.mark.parametrize("word", ["{}", "ark,scp:x,{}", "--config={}", "scp:head -1 {} |", "ark:{}:1234", "in*", "'<({})'", "a b/{}"])
+@pytest.mark.parametrize(
+    "word", ["{}", "ark,scp:x,{}", "--config={}", "scp:head -1 {} |", "ark:{}:1234", "in*", "'<({})'", "a b/{}", "scp:a b/{}", "a[b]/{}"]
+)
 def test_resume_sees_the_files_inside_a_word(tmp_path, word):
-    path = tmp_path / ("a b" if word.startswith("a b") else "") / "in.1"
+    path = tmp_path / next((folder for folder in ("a b", "a[b]") if folder in word), "") / "in.1"
     path.parent.mkdir(exist_ok=True)
     for text, stderr in (("input", ""), ("input", "run.py: 1 / 1 were done before, log is in x.log\n"), ("changed", "")):
         if not path.exists() or path.read_text() != text:

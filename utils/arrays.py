@@ -269,7 +269,7 @@ class Arrays:
             after = array_id if at_a_time else None  # at_a_time holds for all arrays together
             array = self.scheduler.array_words(self.name, self.output, len(part), at_a_time, after)
             words = [*self.words, *array, path, str(first)]
-            with open(path, "a") as file:
+            with open(path, "a", errors="surrogateescape") as file:
                 file.write(f"# submitted with: {shlex.join(words)}\n")
             array_id = self.submit_array(words)
             self.jobs.update({(array_id, index): Job(task) for index, task in enumerate(part, 1)})

@@ -87,9 +87,10 @@ def num_bytes(size):
 
 def record_of(task):
     """What a finished job depends on: its command; time and size of the files that a word or part of a word names, and that they list."""
-    pieces = {piece for word in task.words for piece in [word, *re.split(r"[\s'\"=:,|<>;&()]+", word)]}
+    pieces = {piece for word in task.words for blanks in (r"\s", "") for piece in re.split(rf"[{blanks}'\"=:,|<>;&()]+", word)}
+    pieces.update(task.words)
     files = {}
-    for path in {path for piece in pieces for path in glob.glob(piece) if os.path.isfile(path)}:
+    for path in {path for piece in pieces for path in (piece, *glob.glob(piece)) if os.path.isfile(path)}:
         with suppress(OSError):  # deleted meanwhile
             files[path] = stamp(path)
             if path.endswith(".scp"):

@@ -73,7 +73,7 @@ def read_asv_scores(path: str) -> AsvScores:
         With file and line: a line of another form, another key, NaN; a class without trials.
     """
     with open_input(path) as source:
-        lines = source.file.read().removesuffix(b"\n").split(b"\n")
+        lines = source.read_all().removesuffix(b"\n").split(b"\n")
     by_key: dict[bytes, list[float]] = {key.encode(): [] for key in AsvScores._fields}
     for number, line in enumerate(lines, 1):
         words = line.split()

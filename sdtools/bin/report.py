@@ -7,7 +7,7 @@ from pathlib import Path
 
 from sdtools import cli, scores, summary
 from sdtools.metrics import eer, sort_scores
-from sdtools.streams import open_output
+from sdtools.streams import open_output, printable
 
 COMMAND = cli.Command(
     name="sd-report",
@@ -45,7 +45,7 @@ def body(context: cli.Context) -> int:
     page = report.page(figures, names(paths), columns, results.read_text("utf-8", "replace") if results.is_file() else None, settings)
     out.mkdir(parents=True, exist_ok=True)
     with open_output(str(out / "index.html")) as file:
-        file.write(page.encode())
+        file.write(page.encode(errors="backslashreplace"))
     context.log.info(f"wrote {out / 'index.html'}")
     return 0
 
@@ -53,7 +53,7 @@ def body(context: cli.Context) -> int:
 def names(paths: list[str]) -> list[str]:
     """The folders of the systems, or whatever tells the paths apart."""
     folders = [os.path.basename(os.path.dirname(os.path.dirname(path))) for path in paths]
-    return folders if all(folders) and len(set(folders)) == len(folders) else scores.short_names(paths)
+    return list(map(printable, folders if all(folders) and len(set(folders)) == len(folders) else scores.short_names(paths)))
 
 
 def _settings(exp: Path, paths: list[str]) -> list[Path]:

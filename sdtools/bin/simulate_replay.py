@@ -66,6 +66,8 @@ def body(context: cli.Context) -> int:
         cli.save_settings(conf, options)
 
         def copies(entry):
+            if "/" in entry.key:
+                raise ValueError("key: got a / in it, need none, as it becomes the name of a file. Rename the entry")
             samples, rate_hz = entry.load()
             with lock:
                 rates_hz.add(rate_hz)
@@ -109,7 +111,7 @@ def _recordings(name: str, out: Path) -> tuple[str, dict[str, str]]:
                 raise ValueError(f"{path}: name: got {named[0]} as of {paths[named]}, need each name once. Rename one")
             paths[named] = path
         out.mkdir(parents=True, exist_ok=True)
-        _write(out / "source.scp", sorted((key, os.path.abspath(path)) for (key, _), path in paths.items()))
+        _write(out / "source.scp", sorted((key, audio.check_path(os.path.abspath(path))) for (key, _), path in paths.items()))
         return f"scp:{out / 'source.scp'}", dict(paths.keys())
     form, _, path = parse_rspecifier(name)
     utt2spk = Path(path).with_name("utt2spk")
