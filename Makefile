@@ -18,7 +18,7 @@ test-cluster: .venv/ready-test             ## the launchers and the recipe on a 
 test-browser: .venv/ready-test             ## the page of sd-report in a headless Chromium, which is installed by apt if need be
 	tests/browser/run.sh $(BIN)/python
 
-test-faults: .venv/ready-test              ## kills, full disks, hostile files, odd names and signals through commands and recipe; prints a table
+test-faults: .venv/ready-test              ## kills, full disks, hostile files, odd names and sounds; SDTOOLS_FAULTS=quick: some of each
 	$(BIN)/python -m pytest -n 2 tests/faults
 
 lint: .venv/ready-test

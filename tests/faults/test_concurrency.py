@@ -10,9 +10,10 @@ import time
 
 import chain
 import pytest
+from form import IS_FULL
 from test_recipe import SMALL, make_copy
 
-NUM_JOBS = int(os.environ.get("SD_NUM_JOBS", 4))
+NUM_JOBS = 50 if IS_FULL else 4
 NAME = "compute-feats"
 PATIENCE_SEC = 5
 

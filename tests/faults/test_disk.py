@@ -9,8 +9,8 @@ from contextlib import contextmanager, suppress
 
 import chain
 import pytest
+from form import IS_FULL
 
-IS_FULL_FORM = int(os.environ.get("SD_NUM_DISK_FAULTS", 20)) > 20  # all of 500 or so; else a fault a command
 PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 MAX_PAGES = 60  # of room on the small disk: more than any command here needs
 
@@ -90,18 +90,18 @@ def without_copies(place):
         path.unlink()
 
 
-@pytest.mark.parametrize("name", chain.LINES if IS_FULL_FORM else list(chain.LINES)[::3])
+@pytest.mark.parametrize("name", chain.LINES if IS_FULL else list(chain.LINES)[::3])
 def test_a_write_cut_short_leaves_the_old_output(folder, name, fault):
     rng, place = random.Random(name), folder / "out" / name
     without_copies(place)
     largest = max(map(len, chain.files(place).values()))
-    for num_bytes in [largest - 1, *(rng.randrange(largest) for _ in range(7 if IS_FULL_FORM else 0))]:
+    for num_bytes in [largest - 1, *(rng.randrange(largest) for _ in range(7 if IS_FULL else 0))]:
         with fault("short write"):
             run_in_vain(name, folder, "File too large", preexec_fn=limit_files(num_bytes))
     assert chain.run(name, folder).returncode == 0
 
 
-@pytest.mark.parametrize("name", chain.LINES if IS_FULL_FORM else list(chain.LINES)[1::3])
+@pytest.mark.parametrize("name", chain.LINES if IS_FULL else list(chain.LINES)[1::3])
 def test_a_full_disk_leaves_the_old_output(folder, name, fault):
     """With one page more at each try until it is enough; in the short form with none."""
     place = folder / "out" / name
@@ -114,13 +114,13 @@ def test_a_full_disk_leaves_the_old_output(folder, name, fault):
                 break
         with small_disk(place, num_pages), fault("full disk"):
             run_in_vain(name, folder, "No space left on device")
-        if not IS_FULL_FORM:
+        if not IS_FULL:
             return
     else:
         pytest.fail(f"{name} fails with {MAX_PAGES} pages, too")
 
 
-@pytest.mark.parametrize("name", chain.LINES if IS_FULL_FORM else list(chain.LINES)[2::3])
+@pytest.mark.parametrize("name", chain.LINES if IS_FULL else list(chain.LINES)[2::3])
 def test_a_read_only_place_keeps_the_old_output(folder, name, fault):
     place = folder / "out" / name
     if os.geteuid() == 0 and not can_mount(place):

@@ -10,14 +10,15 @@ from pathlib import Path
 
 import chain
 import pytest
+from form import IS_FULL
 from test_recipe import SMALL, make_copy, run
 
-NUM_KILLS = int(os.environ.get("SD_NUM_KILLS", 28))
+NUM_KILLS = 240 if IS_FULL else 28
 SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
 STAGES = (*range(7), None)  # None: all of them in one run
 NUM_STAGE_KILLS = max(1, NUM_KILLS // 4 // len(STAGES))
 NUM_COMMAND_KILLS = -(-(NUM_KILLS - NUM_STAGE_KILLS * len(STAGES)) // len(chain.LINES))
-OPTIONS = ["--nj", "2", "--systems", "fusion" if NUM_KILLS >= 100 else "cf", "--orders", "0", "--corpus-opts", SMALL]
+OPTIONS = ["--nj", "2", "--systems", "fusion" if IS_FULL else "cf", "--orders", "0", "--corpus-opts", SMALL]
 PATIENCE_SEC = 5  # in which what was started must be gone
 
 

@@ -6,10 +6,11 @@ import resource
 import chain
 import numpy as np
 import pytest
+from form import IS_FULL
 
 from sdtools import tables
 
-NUM_LIMITS = int(os.environ.get("SD_NUM_MEMORY_LIMITS", 1))  # tried of each command below what it needs to start
+NUM_LIMITS = 8 if IS_FULL else 1  # tried of each command below what it needs to start
 NEED_KB = 600_000 + 100_000 * len(os.sched_getaffinity(0))
 
 
@@ -35,7 +36,7 @@ def test_less_memory_than_the_libraries_need_is_said_before_they_are_loaded(fold
             assert chain.is_one_error(result.stderr) and chain.files(folder / "out" / name) == old
 
 
-@pytest.mark.parametrize("name", chain.LINES if NUM_LIMITS > 1 else ["train-gmm", "detect"])
+@pytest.mark.parametrize("name", chain.LINES if IS_FULL else ["train-gmm", "detect"])
 def test_what_is_said_to_be_enough_is_enough(folder, name, fault):
     old = chain.files(folder / "out" / name)
     with fault("memory"):
@@ -56,7 +57,7 @@ def test_data_that_do_not_fit_are_one_error(folder, fault):
             writer.write(f"u{i:02}", np.zeros((10000, 120), np.float32))
     old = chain.files(folder / "out/train-gmm")
     words = ["--max-memory=8", "ark:large.ark", "out/train-gmm/genuine.gmm"]
-    for more_kb in (0, 50_000, 100_000, 150_000, 200_000) if NUM_LIMITS > 1 else (100_000,):
+    for more_kb in (0, 50_000, 100_000, 150_000, 200_000) if IS_FULL else (100_000,):
         with fault("memory"):
             result = chain.run("train-gmm", folder, given=words, preexec_fn=limit_memory(NEED_KB + more_kb))
             assert result.returncode == 1 and chain.is_one_error(result.stderr), result.stderr

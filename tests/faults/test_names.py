@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import soundfile
 from drive import Commands
+from form import IS_FULL
 from test_gmm_commands import make_recipe
 from test_model import RATE_HZ, parts, write  # noqa: F401 - a fixture
 from test_recipe import make_copy, results
@@ -60,7 +61,6 @@ NAMES = {
     "too_long": "n" * 300,
 }
 FEW = ["quote", "dollar", "semicolon", "pipe_at_the_end", "newline", "not_utf8", "glob", "formula", "markup", "long", "too_long"]
-IS_FULL = os.environ.get("SDTOOLS_FAULTS") == "full"
 SOME = list(NAMES) if IS_FULL else FEW  # for what takes seconds
 TINY = "--num-speakers 2,2,2 --num-genuine 4,4,4 --num-spoof 4,4,4"
 MAX_NAME_CHARS = 250
