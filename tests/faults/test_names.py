@@ -226,11 +226,11 @@ PLACES = {  # with the names that are refused there, for each call
     an_archive_with_a_script_file: [f"{MISREAD} {BROKEN}", f"{MISREAD} {BROKEN} glob comma"],
     a_script_file: [MISREAD] * 2,
     a_conf_file: ["too_long"],
-    an_option_in_a_conf_file: [f"{MISREAD} pipe_at_the_begin pipe_at_the_end newline log_line"],
+    an_option_in_a_conf_file: [f"{MISREAD} pipe_at_the_begin pipe_at_the_end {BROKEN}"],
     an_option: [MISREAD],
     a_gmm: ["offset table too_long"] * 2,
     scores: ["offset table too_long"] * 2,
-    a_system: ["", ""],
+    a_system: ["", "not_utf8"],
 }
 ON_THE_COMMAND_LINE = (an_archive, an_archive_with_a_script_file, a_script_file, an_option, a_gmm, scores)  # where a command may stand
 
@@ -296,11 +296,13 @@ def test_a_command_that_stands_in_a_file_never_runs(made, tmp_path, fault, argv)
         shutil.copy(here / "utt2label", here / "commands")
         (here / "commands/utt2touch PWNED |").write_text("c x\nd y\n")
         (here / "commands/by.conf").write_text("--by=touch PWNED |\n")
-        figures = {"utt2label": "touch PWNED; cat utt2label |", "systems": [{"system": "scores"}], "options": {}, "eer_interval": None}
+        check(commands.call("eval_scores", "--bootstrap=0", "--json=commands/results.json", "utt2label", "scores", cwd=here), True)
+        figures = json.loads((here / "commands/results.json").read_text())
+        figures["utt2label"] = "touch PWNED; cat utt2label |"
         (here / "commands/results.json").write_text(json.dumps(figures))
         result = commands.call(*argv, cwd=here)
         check(result, False)
-        assert "got a command" in result.err or "got those of a command" in result.err
+        assert "got a command" in result.err or "got 'touch PWNED; cat utt2label |', need files" in result.err
         check_nothing_ran(here)
 
 
@@ -341,7 +343,7 @@ def test_a_model_directory_reads_nothing_outside_itself(made, tmp_path, fault):
         os.mkfifo(here / "model/model.json")
         result = commands.call("detect", "model", "good.wav", cwd=here)
         check(result, False)
-        assert "model.json is no regular file" in result.err
+        assert "got no file model.json there" in result.err
 
 
 def test_only_streams_starts_a_process(fault):
