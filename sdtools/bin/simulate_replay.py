@@ -62,8 +62,9 @@ def body(context: cli.Context) -> int:
     rows: dict[str, dict[str, str]] = {}
     rates_hz, lock = set(), threading.Lock()
     with audio.open_audio(rspecifier, channel=0, allow_pipes=context[cli.InputOptions].allow_pipes) as table:
-        folder.mkdir(parents=True, exist_ok=True)
-        cli.save_settings(conf, options)
+        out.mkdir(parents=True, exist_ok=True)
+        cli.save_settings(conf, options)  # before there is a folder wav, which without them would be taken for another's
+        folder.mkdir(exist_ok=True)
 
         def copies(entry):
             if "/" in entry.key:
