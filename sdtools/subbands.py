@@ -237,6 +237,8 @@ class TriangularExtractor(SubbandExtractor):
             yield start, cf, cm
 
 
+# Only what Python calls, each with types that never change, is cached: where a function has several forms, numba lets processes that start
+# at once write one form under another's name.
 @njit(cache=True, nogil=True)
 def _extract(
     padded, filled, start, filters, orders, weights, bases, freqs_hz, mean_hz, sum_hz, length, shift, floor, outputs, ring, cf, cm
@@ -285,7 +287,7 @@ def _extract_triangular(dct, triangles, spans, cosines, orders, weights, bases, 
             _centroids(spectra, freqs_hz, mean_hz, sum_hz, floor, cf[index, frame], cm[index, frame])
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def _filter(samples, filters, outputs):
     """NUM_ROWS more samples through every filter of Eq. 1; the first two rows of `outputs` are its memory."""
     gain, a1, a2 = filters[0], filters[1], filters[2]
@@ -307,7 +309,7 @@ def _filter(samples, filters, outputs):
             outputs[t, i] = outputs[t, num_bands - 1]
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def _synthesize(dct, triangles, spans, cosines, bands):
     """Inverse DCT of every band of a frame."""
     length, half = len(dct), cosines.shape[1]
@@ -323,7 +325,7 @@ def _synthesize(dct, triangles, spans, cosines, bands):
             bands[i, length - 1 - n] = parts[0, n] - parts[1, n]
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def _differentiate_and_rectify(outputs, levels, orders, num_bands, ring, position):
     """Eq. 2 over rows laid end to end, two orders at a step where it can; |.| of each asked order into the ring at `position`."""
     width = outputs.shape[1]
@@ -350,14 +352,14 @@ def _differentiate_and_rectify(outputs, levels, orders, num_bands, ring, positio
                 magnitudes[i] = magnitudes[i - 1]
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def _buffers(bases, num_bands):
     """Space for the folded samples of a frame, whose rows beyond the fold stay 0, and for its spectra."""
     num_parts, num_freqs, num_folded = bases.shape
     return np.zeros((num_parts, num_folded, num_bands), np.float32), np.empty((num_parts, num_freqs, num_bands), np.float32)
 
 
-@njit(cache=True, nogil=True, fastmath={"contract", "nsz"})
+@njit(nogil=True, fastmath={"contract", "nsz"})
 def _transform(ring, first, length, weights, bases, folded, spectra):
     """Cosine and sine sums of a frame of rectified bands: bases @ folded for each part, which is too small for BLAS to be fast."""
     if len(bases) == 4:
@@ -377,7 +379,7 @@ def _transform(ring, first, length, weights, bases, folded, spectra):
                     out[i] += (c0 * x0[i] + c1 * x1[i] + c2 * x2[i] + c3 * x3[i]) + (c4 * x4[i] + c5 * x5[i] + c6 * x6[i] + c7 * x7[i])
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def _fold(ring, first, length, weights, folded):
     """Weighted sums and differences of rectified samples that lie symmetrically about the frame's centre."""
     for n in range(len(weights)):
@@ -388,7 +390,7 @@ def _fold(ring, first, length, weights, folded):
             odd[i] = weights[n] * (left[i] - right[i])
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def _fold_twice(ring, first, length, weights, folded):
     """`_fold`, and again about the middle of the halves: even and odd bins for cosines, even and odd bins for sines."""
     for n in range(length // 4):
@@ -404,7 +406,7 @@ def _fold_twice(ring, first, length, weights, folded):
             even_sine[i], odd_sine[i] = outer_difference - inner_difference, outer_difference + inner_difference
 
 
-@njit(cache=True, nogil=True, fastmath=True)
+@njit(nogil=True, fastmath=True)
 def _centroids(spectra, freqs_hz, mean_hz, sum_hz, floor, cf, cm):
     """Eq. 6 and 7 from the spectra of a frame."""
     num_bands = len(cf)
