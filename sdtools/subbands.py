@@ -215,7 +215,7 @@ class TriangularExtractor(SubbandExtractor):
         import scipy.fft
 
         count_frames(samples, self.length, self.shift)  # refuses NaN, which compiled loops need not pass on
-        frames = np.lib.stride_tricks.sliding_window_view(samples, self.length)[:: self.shift]
+        frames = np.lib.stride_tricks.sliding_window_view(np.asarray(samples, np.float64), self.length)[:: self.shift]
         for start in range(0, num_frames, BLOCK):
             dct = scipy.fft.dct(frames[start : start + BLOCK], norm="ortho")
             cf, cm = np.empty((2, len(self.orders), len(dct), len(self.triangles)), np.float32)
