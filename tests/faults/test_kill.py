@@ -23,7 +23,7 @@ SHARES = {  # of each command in them
     name: (i + 1) * NUM_COMMAND_KILLS // len(chain.LINES) - i * NUM_COMMAND_KILLS // len(chain.LINES) for i, name in enumerate(chain.LINES)
 }
 OPTIONS = ["--nj", "2", "--systems", "fusion" if IS_FULL else "cf", "--orders", "0", "--corpus-opts", SMALL]
-PATIENCE_SEC = 5  # in which what was started must be gone
+PATIENCE_SEC = 30  # in which what was started must be gone, beside all that else goes on
 
 
 @pytest.fixture(scope="module")
