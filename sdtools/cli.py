@@ -424,14 +424,29 @@ def _one_line(error: BaseException) -> str:
 @contextlib.contextmanager
 def _terminate_as_exit():
     """SIGTERM, SIGHUP and SIGINT end the command through its `with` blocks, so that no temporary file stays."""
-    old = {}
+    old, old_hook = {}, sys.unraisablehook
+
+    def send_again(unraisable):
+        """What a library swallows, as numba's callbacks do while loops are loaded: a little later, as here it would be swallowed, too."""
+        error, signum = unraisable.exc_value, None
+        if isinstance(error, KeyboardInterrupt):
+            signum = signal.SIGINT
+        elif isinstance(error, SystemExit) and error.code in (128 + signal.SIGTERM, 128 + signal.SIGHUP):
+            signum = error.code - 128
+        if signum is None:
+            old_hook(unraisable)
+        else:
+            threading.Timer(0.01, os.kill, (os.getpid(), signum)).start()
+
     if threading.current_thread() is threading.main_thread():
+        sys.unraisablehook = send_again
         old = {n: signal.signal(n, lambda n, frame: sys.exit(128 + n)) for n in (signal.SIGTERM, signal.SIGHUP)}
         if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:  # as bin leaves it
             old[signal.SIGINT] = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         yield
     finally:
+        sys.unraisablehook = old_hook
         for number, handler in old.items():
             signal.signal(number, handler)
 

@@ -180,6 +180,36 @@ def test_sigterm_ends_through_the_with_blocks(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize(("signum", "status"), [(signal.SIGTERM, 143), (signal.SIGHUP, 129), (signal.SIGINT, 130)])
+def test_a_signal_in_a_callback_of_a_library_is_not_lost(tmp_path, signum, status):
+    code = (
+        "import ctypes, sys, time\nfrom sdtools import cli, tables\n"
+        "def sleep():\n"
+        "    print('ready', flush=True)\n"
+        "    time.sleep(30)\n"
+        "def body(context):\n"
+        f"    with tables.open_writer('ark:{tmp_path}/x.ark'):\n"
+        "        ctypes.CFUNCTYPE(None)(sleep)()\n"
+        "        time.sleep(30)\n"
+        "sys.exit(cli.Command('sd-try', '', (), '').run(body, []))\n"
+    )
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout.readline() == "ready\n"
+        os.kill(process.pid, signum)
+        assert "Traceback" not in process.communicate(timeout=10)[1]
+        assert process.returncode == status
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_else_a_library_swallows_is_shown():
+    code = (
+        "import ctypes, sys\nfrom sdtools import cli\n"
+        "sys.exit(cli.Command('sd-try', '', (), '').run(lambda context: ctypes.CFUNCTYPE(None)(lambda: 1 / 0)(), []))\n"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert result.returncode == 0 and "ZeroDivisionError" in result.stderr
+
+
 def test_a_reader_of_the_help_may_leave():
     code = "from sdtools.bin import score_gmm; raise SystemExit(score_gmm.main(['--help']))"
     result = subprocess.run(
