@@ -258,9 +258,7 @@ class Input:
 
 def _open_at_once(path, flags):
     """Descriptor of a path; of a named pipe without waiting for its other end."""
-    if not _is_fifo(path):
-        return os.open(path, flags)
-    return os.open(path, flags | os.O_NONBLOCK)
+    return os.open(path, flags | os.O_NONBLOCK if _is_fifo(path) else flags)
 
 
 def _is_fifo(path):

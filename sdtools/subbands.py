@@ -91,6 +91,14 @@ class SubbandExtractor:
             self.bins[part, : len(group)] = group
             self.bases[part, : len(group), :num_rows] = np.cos(phase)
             self.bases[part + len(groups), : len(group), :num_rows] = np.sin(phase)
+        self.transform = (  # what takes rectified bands to CF and CM
+            self.weights,
+            self.bases,
+            (self.bins * (self.freqs_hz[-1] / self.bins.max())).astype(np.float32),
+            np.float32(self.freqs_hz.mean()),
+            np.float32(self.freqs_hz.sum()),
+            np.float32(envelope_options.magnitude_floor),
+        )
 
     def __call__(self, samples: np.ndarray) -> dict[tuple[str, int], np.ndarray]:
         """Static features of one recording.
@@ -147,25 +155,8 @@ class SubbandExtractor:
             first = 2 if filled == 0 else 0
             padded[first : first + len(piece)] = piece
             cf, cm = np.empty((2, len(self.orders), num, num_bands), np.float32)
-            _extract(
-                padded,
-                filled,
-                start,
-                self.filters,
-                self.orders,
-                self.weights,
-                self.bases,
-                (self.bins * (self.freqs_hz[-1] / self.bins.max())).astype(np.float32),
-                np.float32(self.freqs_hz.mean()),
-                np.float32(self.freqs_hz.sum()),
-                self.length,
-                self.shift,
-                np.float32(self.options.magnitude_floor),
-                outputs,
-                ring,
-                cf,
-                cm,
-            )
+            block = padded, filled, start, self.shift, self.length
+            _extract(*block, self.filters, self.orders, *self.transform, outputs, ring, cf, cm)
             filled = end
             yield start, cf, cm
 
@@ -188,16 +179,8 @@ class TriangularExtractor(SubbandExtractor):
     and differences are float64; from rectification on all is `SubbandExtractor`, within the frame.
     """
 
-    def __init__(
-        self,
-        bank_options: FilterBankOptions,
-        envelope_options: EnvelopeOptions,
-        sample_rate_hz: float,
-        *,
-        orders: Sequence[int],
-        features: Sequence[str] = ("cf", "cm"),
-    ):
-        super().__init__(bank_options, envelope_options, sample_rate_hz, orders=orders, features=features)
+    def __init__(self, bank_options: FilterBankOptions, envelope_options: EnvelopeOptions, sample_rate_hz: float, **outputs):
+        super().__init__(bank_options, envelope_options, sample_rate_hz, **outputs)
         if (bank_options.bandwidth_scale, bank_options.normalize_gain) != (FilterBankOptions.bandwidth_scale, False):
             raise ValueError(
                 f"triangular bank: got bandwidth_scale {bank_options.bandwidth_scale:g}, normalize_gain {bank_options.normalize_gain}, "
@@ -219,21 +202,7 @@ class TriangularExtractor(SubbandExtractor):
         for start in range(0, num_frames, BLOCK):
             dct = scipy.fft.dct(frames[start : start + BLOCK], norm="ortho")
             cf, cm = np.empty((2, len(self.orders), len(dct), len(self.triangles)), np.float32)
-            _extract_triangular(
-                dct,
-                self.triangles,
-                self.spans,
-                self.cosines,
-                self.orders,
-                self.weights,
-                self.bases,
-                (self.bins * (self.freqs_hz[-1] / self.bins.max())).astype(np.float32),
-                np.float32(self.freqs_hz.mean()),
-                np.float32(self.freqs_hz.sum()),
-                np.float32(self.options.magnitude_floor),
-                cf,
-                cm,
-            )
+            _extract_triangular(dct, self.triangles, self.spans, self.cosines, self.orders, *self.transform, cf, cm)
             yield start, cf, cm
 
 
@@ -241,7 +210,7 @@ class TriangularExtractor(SubbandExtractor):
 # at once write one form under another's name.
 @njit(cache=True, nogil=True)
 def _extract(
-    padded, filled, start, filters, orders, weights, bases, freqs_hz, mean_hz, sum_hz, length, shift, floor, outputs, ring, cf, cm
+    padded, filled, start, shift, length, filters, orders, weights, bases, freqs_hz, mean_hz, sum_hz, floor, outputs, ring, cf, cm
 ):
     """Walk over a block: filter the samples that the next frames need into a ring of rows, then take their spectra."""
     num_orders, num_rows, width = ring.shape
