@@ -5,7 +5,7 @@
 The corpus has 18,030 utterances, 15.6 h, times the scale: those of a corpus of local/prepare_mini_replay.py, repeated to other lengths at
 other levels, with noise of their own at -90 dBFS. Only times mean anything here, not error rates. By default the headline experiment:
 CF and CM at 6 differentiations, 512 components, both fusions; all rows of both tables with --systems=all --orders=0,2,4,6. What a run
-wrote stays in the folder (12 GB at scale 1, all rows 25 GB) until the next one.
+wrote stays in the folder (7 GB at scale 1, all rows 23 GB) until the next one.
 """
 
 import argparse

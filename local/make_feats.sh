@@ -81,5 +81,5 @@ for each in "${systems[@]}"; do
   merge "$tables/utt2num_frames.JOB" "$dir/utt2num_frames"
   [ -e "$data/utt2dur" ] || merge "$tables/utt2dur.JOB" "$dir/utt2dur"
   num_feats=$(wc -l <"$dir/feats.scp")
-  [ "$num_feats" = "$num_utts" ] || { echo "$0: $dir/feats.scp: got $num_feats utterances, need $num_utts as in $data/wav.scp" >&2; exit 1; }
+  [ "$num_feats" = "$num_utts" ] || { echo "$0: $dir/feats.scp: got $num_feats utterances, need $num_utts as in $data/wav.scp: --max-skip left some out. Take their lines away and run utils/fix_data_dir.py $data" >&2; exit 1; }
 done

@@ -25,6 +25,7 @@ from scipy import signal
 from tqdm import tqdm
 
 from sdtools import replay
+from sdtools.audio import find_sounds
 
 RATE_HZ = synth_speech.RATE_HZ
 SETS = {"train": "T", "dev": "D", "eval": "E"}
@@ -84,6 +85,7 @@ def main(argv=None):
     try:
         make_corpus(args, own_speech(args) if args.speech_dir else synthetic_speech(args), new)
         if args.corpus.exists():
+            keep_times(args.corpus, new)
             shutil.rmtree(args.corpus)
         new.rename(args.corpus)
     except (ValueError, OSError, soundfile.LibsndfileError) as error:
@@ -129,8 +131,7 @@ def own_speech(args):
     if not args.speech_dir.is_dir():
         raise ValueError(f"--speech-dir: got {args.speech_dir}, need a directory")
     pieces, num_short = {}, 0
-    suffixes = {f".{kind.lower()}" for kind in soundfile.available_formats()} | {".mp3", ".opus", ".aif"}
-    for path in sorted(p for p in args.speech_dir.rglob("*") if p.suffix.lower() in suffixes - {".raw"}):
+    for path in find_sounds(args.speech_dir):
         info = soundfile.info(path)
         if info.samplerate < RATE_HZ:
             raise ValueError(f"{path}: sample rate: got {info.samplerate}, need {RATE_HZ} or more. Take it out of --speech-dir")
@@ -177,6 +178,14 @@ def make_corpus(args, sources, corpus):
     settings = {key: value for key, value in vars(args).items() if key not in ("corpus", "nj")}
     settings["devices"] = {name: {key: asdict(device) for key, device in some.items()} for name, some in devices.items()}
     (corpus / SETTINGS).write_text(json.dumps(settings, indent=1, default=str) + "\n")
+
+
+def keep_times(old, new):
+    """Give recordings the times of the same bytes in the corpus before, so that what was computed from them is not computed again."""
+    for path in new.rglob("*.wav"):
+        before = old / path.relative_to(new)
+        if before.is_file() and before.read_bytes() == path.read_bytes():
+            shutil.copystat(before, path)
 
 
 def draw_devices(rng):

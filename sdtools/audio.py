@@ -232,6 +232,8 @@ def open_audio(wav_rspecifier, *, sample_rate_hz=None, channel=None, allow_pipes
 def write_audio(path, samples, rate_hz):
     """Write samples, shape (num_samples,), within -1..1, as 16-bit PCM WAV: sample k/32768 becomes k, and 1 becomes 32767.
 
+    A file of the same bytes is left, with its time, so that what was computed from it is not computed again.
+
     Raises
     ------
     TableError
@@ -245,5 +247,8 @@ def write_audio(path, samples, rate_hz):
         raise TableError(f"{path}: samples: got a peak of {peak:.4g}, need at most 1. Scale the sound down")
     buffer = BytesIO()
     soundfile.write(buffer, samples, rate_hz, format="WAV", subtype="PCM_16")
+    path, data = Path(path), buffer.getbuffer()
+    if path.is_file() and path.stat().st_size == len(data) and path.read_bytes() == data:
+        return
     with open_output(str(path)) as file:
-        file.write(buffer.getbuffer())
+        file.write(data)

@@ -90,7 +90,7 @@ class Command:
                 os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return 0
         log = Log(self.name)
-        debug = "--debug=true" in argv or "--debug" in argv
+        debug = any(_flag_name(word) == "debug" and BOOLEANS.get(word.partition("=")[2].lower()) for word in _flags(argv))
         try:
             with _terminate_as_exit(), _warnings_to(log):
                 context = self.parse(argv, log)
@@ -116,6 +116,8 @@ class Command:
         elif late := [word for word in positionals if word.startswith("--")]:
             raise UsageError(f"{self.name}: arguments: got {late[0]} after {positionals[0]}, need options before the positionals")
         values: dict[str, object] = {}
+        if "--config" in flags:
+            raise UsageError(f"{self.name}: --config: got no value, need a file after '=', as in --config=conf/feats.conf")
         configs = [word.split("=", 1)[1] for word in flags if word.startswith("--config=")]
         for path in configs:
             for where, line in _config_lines(path):
@@ -217,8 +219,8 @@ class Context:
         """Exit status after `write(key, compute(entry))` for each table entry, in the entries' order.
 
         `compute` may raise ValueError, OSError or ArithmeticError: the key is then skipped and counted while `--max-skip` allows
-        it, else the error ends the command, with key and place. With `num_threads` above one the computations of up to two entries a
-        thread run at once. Nothing done is an error. Entries that a table leaves out under option `p` count as skipped.
+        it, else the error ends the command, with key and place. `num_threads` computations run at once; up to two entries a thread are
+        held. Nothing done is an error. Entries that a table leaves out under option `p` count as skipped.
         """
         max_skip = self.options[InputOptions].max_skip if InputOptions in self.options else 0
         num_done = num_skipped = 0

@@ -39,7 +39,7 @@ class CqccOptions:
         default=8.5, metadata={"help": "frame shift, at most 1 over the bandwidth of the highest bin; not determined by the paper"}
     )
     first_octave_samples: int = field(default=16, metadata={"help": "points of the linear frequency scale in the lowest octave"})
-    num_ceps: int = field(default=20, metadata={"help": "cosine coefficients that are kept, from the 0th"})
+    num_ceps: int = field(default=20, metadata={"help": "cosine coefficients that are kept, from the 0th; not determined by the paper"})
     log_energy: bool = field(default=True, metadata={"help": "append the log energy to the coefficients; not determined by the paper how"})
     frame_length_ms: float = field(default=20.0, metadata={"help": "frame of the log energy; not determined by the paper"})
     power_floor: float = field(

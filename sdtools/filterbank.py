@@ -114,7 +114,7 @@ def design(options: FilterBankOptions, sample_rate_hz: float) -> FilterBank:
 
     Notes
     -----
-    The paper's one published centre, filter 55 at 3349.3 Hz, is 3344.2 Hz here (`test_filterbank.py::test_filter_55`).
+    The paper's one published centre, filter 55 at 3349.3 Hz, is 3344.3 Hz here (`test_filterbank.py::test_filter_55`).
     """
     edges_hz = band_edges_hz(options, sample_rate_hz)
     bandwidth_hz = options.bandwidth_scale * (edges_hz[2:] - edges_hz[:-2]) / 2

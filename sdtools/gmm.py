@@ -157,7 +157,7 @@ def _check_finite(values, frames, start=0, place=""):
         bad = int(np.argmin(finite.reshape(len(frames), -1).all(axis=1)))
         raise ValueError(
             f"gmm: frames: got a largest magnitude of {np.abs(frames[bad]).max():g} in frame {start + bad}{place}, need finite values "
-            "below 1e18; a damaged recording or the logarithm of zero. Check the features of this utterance"
+            "that deviate by 1e-15 to 1e18; a damaged recording, the logarithm of zero or another scale. Check this utterance's features"
         )
 
 

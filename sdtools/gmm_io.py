@@ -19,7 +19,7 @@ import numpy as np
 
 from sdtools.gmm import DiagGmm, GmmStats
 from sdtools.objects import encode
-from sdtools.streams import open_input, open_output
+from sdtools.streams import makes_file, open_input, open_output
 
 MAX_BYTES = 1 << 28  # 256 MiB: a larger file is no model
 FLAGS = 7  # of the statistics: means 1, variances 2, weights 4; an update needs all of them
@@ -157,7 +157,7 @@ def copy_settings(gmm, gmm_out):
     ValueError
         If there are none to copy, but some beside the other.
     """
-    if gmm_out == "-" or gmm_out.startswith("|"):
+    if not makes_file(gmm_out):
         return
     source, target = Path(f"{gmm}.conf"), Path(f"{gmm_out}.conf")
     if source.is_file():
@@ -172,11 +172,7 @@ def copy_settings(gmm, gmm_out):
 
 def _encode(values, text):
     """A vector or matrix behind its token, as Kaldi writes it, but float64 in text with all of its digits."""
-    kind = "vector" if values.ndim == 1 else "matrix"
-    if not text or values.dtype == np.float32:
-        return encode(values, kind, text).removeprefix(b"\0B")
-    rows = ["".join(map("{:.17g} ".format, row)) for row in np.atleast_2d(values).tolist()]
-    return (" [ " + "".join(rows) + "]\n" if kind == "vector" else " [" + "".join("\n  " + row for row in rows) + "]\n").encode()
+    return encode(values, "vector" if values.ndim == 1 else "matrix", text).removeprefix(b"\0B")
 
 
 def _read_bytes(path):

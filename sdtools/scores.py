@@ -276,8 +276,13 @@ def write_fusion(path: str, fusion: Fusion, systems: Sequence[str]) -> None:
     record = {"systems": list(systems), **asdict(fusion), "weights": fusion.weights.tolist()}
     for name in ("neutral", "knots"):
         record[name] = None if record[name] is None else record[name].tolist()
+    write_json(path, record)
+
+
+def write_json(path: str, value: Any) -> None:
+    """Write what a JSON file is to hold."""
     with open_output(path) as file:
-        file.write((json.dumps(record, indent=2, allow_nan=False) + "\n").encode())
+        file.write((json.dumps(value, indent=2, allow_nan=False) + "\n").encode())
 
 
 def read_json(path: str, what: str, need: str, allow_pipes: bool = False) -> Any:

@@ -2,7 +2,7 @@
 
 import re
 
-from sdtools.streams import TableError, open_input, split_offset
+from sdtools.streams import TABLE, TableError, open_input, split_offset
 
 PAIRS = {"o": "no", "s": "ns", "cs": "ncs", "p": "np", "bg": "nbg", "b": "t"}
 READ_OPTIONS = PAIRS | {off: on for on, off in PAIRS.items()}  # with what takes each back
@@ -23,7 +23,7 @@ def parse_specifier(specifier, opposites):
             options = (options | {word}) - {opposites[word]}
         else:
             colon = ""
-    if not colon or form not in (["ark"], ["scp"], ["ark", "scp"]) or name != name.strip() or re.match(r"(\w+,)*(ark|scp)(,\w+)*:", name):
+    if not colon or form not in (["ark"], ["scp"], ["ark", "scp"]) or name != name.strip() or TABLE.match(name):
         known = ", ".join(opposites)
         raise TableError(f"{specifier!r}: not the name of a table, need ark:file or scp:file, options {known}. Write it as in Kaldi")
     return ",".join(form), options, name

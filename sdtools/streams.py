@@ -23,6 +23,7 @@ MAX_OFFSET_DIGITS = 18
 FIFO_PATIENCE_SEC = 10  # for somebody to open the other end of a named pipe
 MAX_BASE_CHARS = 50  # of a file's name in that of its temporary file, which has to stay below 255 bytes
 DESCRIPTOR = re.compile(r"/dev/(stdin|stdout|stderr)|/(?:dev|proc/self)/fd/([0-9]{1,9})")
+TABLE = re.compile(r"(\w+,)*(ark|scp)(,\w+)*:")  # how the name of a table begins, and that of a file does not
 STANDARD = {"stdin": 0, "stdout": 1, "stderr": 2}
 U1 = np.dtype("u1")
 _targets = set()  # of the files that are being written
@@ -276,13 +277,20 @@ def _has_end(descriptor, status):
 
 def check_is_no_table(name):
     """Refuse a table's name where a file's is needed, as Kaldi does."""
-    if re.match(r"(\w+,)*(ark|scp)(,\w+)*:", name):
+    if TABLE.match(name):
         raise TableError(f"{name}: got the name of a table, need that of a file. Leave out what stands before the colon, and the colon")
+
+
+def makes_file(wxfilename):
+    """Whether an output is a file, beside which others can stand: no stream, pipe or device."""
+    if wxfilename in ("", "-") or wxfilename[0] == "|" or DESCRIPTOR.fullmatch(os.path.abspath(wxfilename)):
+        return False
+    return os.path.isfile(wxfilename) or not os.path.exists(wxfilename)
 
 
 def check_output(wxfilename):
     """Refuse before a long computation what could not be written at its end."""
-    if wxfilename not in ("", "-") and wxfilename[0] != "|" and (os.path.isfile(wxfilename) or not os.path.exists(wxfilename)):
+    if makes_file(wxfilename):
         Output(wxfilename).discard()
 
 

@@ -67,14 +67,17 @@ class SubbandExtractor:
         self.features = tuple(features)
         self.length = envelope_options.frame_length(sample_rate_hz)
         self.shift = envelope_options.frame_shift(sample_rate_hz)
+        if self.shift < 1 or self.length < 2:
+            raise ValueError(
+                f"subbands: frames: got {self.length} samples every {self.shift}, need 2 or more every 1 or more. "
+                "Raise --frame-length-ms or --frame-shift-ms"
+            )
         self.freqs_hz = envelope_options.freqs_hz(sample_rate_hz)
         num_bands = bank_options.num_filters
         if self.features != ("cf",) and envelope_options.num_ceps > num_bands:
             raise ValueError(f"subbands: num_ceps: got {envelope_options.num_ceps}, need at most {num_bands}, the number of bands")
         if max(orders) >= num_bands:
             raise ValueError(f"subbands: orders: got {max(orders)}, need less than {num_bands}, the number of bands. Lower --orders")
-        if self.shift < 1 or self.length < 2:
-            raise ValueError(f"subbands: frames: got {self.length} samples every {self.shift}, need 2 or more every 1 or more")
         self.filters = np.stack([self.bank.gain, self.bank.denominators[:, 1], self.bank.denominators[:, 2]])
         self.weights = envelope.window(self.length)[: (self.length + 1) // 2].astype(np.float32)
         if self.length % 2:

@@ -35,7 +35,9 @@ class TriangularOptions:
         """Samples in a frame, and from one frame to the next."""
         length, shift = (round(ms * sample_rate_hz / 1000) for ms in (self.frame_length_ms, self.frame_shift_ms))
         if shift < 1 or length < 2:
-            raise ValueError(f"frames: got {length} samples every {shift}, need 2 or more every 1 or more. Raise --frame-shift-ms")
+            raise ValueError(
+                f"frames: got {length} samples every {shift}, need 2 or more every 1 or more. Raise --frame-length-ms or --frame-shift-ms"
+            )
         return length, shift
 
 

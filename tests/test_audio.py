@@ -60,6 +60,15 @@ def test_sixteen_bit_samples_come_back_exactly(tmp_path_factory, values):
     assert (load_audio(path)[0] * 32768).tolist() == values.tolist()
 
 
+def test_a_file_of_the_same_bytes_is_left(place):
+    write_audio("x.wav", SAMPLES, RATE_HZ)
+    before = os.stat("x.wav")
+    write_audio("x.wav", SAMPLES, RATE_HZ)
+    assert (os.stat("x.wav").st_ino, os.stat("x.wav").st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
+    write_audio("x.wav", SAMPLES[::-1], RATE_HZ)
+    assert os.stat("x.wav").st_size == before.st_size and np.array_equal(load_audio("x.wav")[0], SAMPLES[::-1])
+
+
 def test_long_sound_is_read_whole(place):
     samples = np.arange(200_000) % 1000 / 32768
     write_audio("x.wav", samples, RATE_HZ)

@@ -81,6 +81,7 @@ def test_settings_are_saved_and_read_back(tmp_path):
         (["--orders=1;2", "in", "out"], "--orders: got '1;2', need a comma-separated list of int"),
         (["--limit-hz=x", "in", "out"], "--limit-hz: got 'x', need a number or nothing"),
         (["--kind=c", "in", "out"], "--kind: got 'c', need a or b"),
+        (["--config", "x.conf", "in", "out"], "--config: got no value, need a file after '='"),
         (["--config=/nowhere.conf", "in", "out"], "--config: got /nowhere.conf, need a file of options"),
     ],
 )
@@ -159,8 +160,10 @@ def test_errors_are_one_line_and_debug_shows_them_whole(capsys):
 
     assert run("in", "out", body=fail)[0] == 1
     assert capsys.readouterr().err.splitlines()[-1] == "ERROR (sd-try) /full/x: No space left on device"
-    with pytest.raises(OSError, match="No space"):
-        run("--debug=true", "in", "out", body=fail)
+    assert run("--debug=0", "in", "out", body=fail)[0] == run("in", "--debug", body=fail)[0] == 1
+    for debug in ("--debug", "--debug=true", "--debug=1"):
+        with pytest.raises(OSError, match="No space"):
+            run(debug, "in", "out", body=fail)
 
 
 def test_sigterm_ends_through_the_with_blocks(tmp_path):

@@ -247,6 +247,7 @@ def test_one_output_for_several_systems(recipe, capsys):
         ("--features=", "--features: got ''"),
         ("--features=cf,cf", "--features: got 'cf,cf'"),
         ("--num-threads=0", "--num-threads=0, need 1 or more"),
+        ("--frame-length-ms=0.01", "frames: got 0 samples every 160, need 2 or more every 1 or more"),
     ],
 )
 def test_settings_that_make_no_features(option, message, capsys):

@@ -165,6 +165,17 @@ def test_model_on_standard_output(folder, capfdbinary):
     assert result.stdout == Path("a.gmm").read_bytes() and not Path("-.conf").exists()
 
 
+@pytest.mark.parametrize("command", [train_gmm, init_gmm])
+def test_no_settings_beside_a_stream(folder, command):
+    done(command, *POST, "scp:feats.scp", "a.gmm")
+    before = sorted(Path().iterdir())
+    code = f"import sys; from {command.__name__} import main; sys.exit(main(sys.argv[1:]))"
+    for output in ("-", "/dev/stdout", "| cat"):
+        result = subprocess.run([sys.executable, "-c", code, *POST, "scp:feats.scp", output], capture_output=True)
+        assert result.returncode == 0 and result.stdout == Path("a.gmm").read_bytes(), result.stderr
+    assert sorted(Path().iterdir()) == before
+
+
 def test_log_states_the_likelihood_of_the_part(folder, capsys):
     done(init_gmm, *POST, "scp:feats.scp", "0.gmm")
     done(acc_gmm, *POST, "0.gmm", "scp:feats.scp", "0.acc")

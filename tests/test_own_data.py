@@ -219,3 +219,11 @@ def test_recipe_from_folders_to_a_judgement(live, tmp_path, monkeypatch, capsys)
     for utt, score in words("exp/fusion/scores/eval.txt").items():
         assert judged[words("data/eval/wav.scp")[utt]] == pytest.approx(float(score), abs=1e-5)
     assert os.path.isdir("exp/cf_sd0/model")
+    assert list(Path("data/converted").iterdir())
+    times = {path: path.stat().st_mtime_ns for path in [*Path("exp").glob("*_sd0/*.gmm"), *Path("data").rglob("*.ark")]}
+    codecs = "".join(f"{utt} {'gsm' if 'sp1' in utt else 'none'}\n" for utt in words("data/eval/wav.scp"))
+    Path("data/eval/utt2codec").write_text(codecs)
+    assert run(recipe, "--stage", "6", *options).returncode == 0
+    assert json.loads(Path("exp/results.json").read_text())["systems"][0]["by"].keys() == {"codec"}
+    again = run(recipe, "--genuine", str(live), "--replayed", str(tmp_path / "replayed/wav"), *options)
+    assert again.returncode == 0 and times and times == {path: path.stat().st_mtime_ns for path in times}

@@ -74,7 +74,7 @@ def test_second_run_does_nothing_again_and_changes_nothing(small):
     recipe, _ = small
     before = results(recipe)
     times = {path: path.stat().st_mtime_ns for path in gmms(recipe)}
-    result = run(recipe, "--stage", "1", "--nj", "1", "--orders", "0,6")
+    result = run(recipe, "--nj", "1", "--orders", "0,6", "--corpus-opts", SMALL)  # whose first stage makes the corpus anew
     assert result.returncode == 0
     assert results(recipe) == before and times == {path: path.stat().st_mtime_ns for path in times}
 
@@ -165,6 +165,20 @@ def test_a_comma_in_the_path_is_refused(small, tmp_path):
     shutil.copytree(small[0] / "data/dev", recipe / "data/dev")
     result = subprocess.run(["local/make_feats.sh", "data/dev", "data"], cwd=recipe, capture_output=True, text=True)
     assert result.returncode == 1 and "got a comma, need none in the names of archives" in result.stderr
+
+
+def test_a_recording_that_a_job_may_skip_is_missed(small, tmp_path):
+    recipe = make_copy(tmp_path)
+    shutil.copytree(small[0] / "corpus", recipe / "corpus")
+    shutil.copytree(small[0] / "data", recipe / "data")
+    scp = recipe / "data/train/wav.scp"
+    first, *lines = scp.read_text().splitlines()
+    (tmp_path / "bad.wav").write_text("no sound")
+    scp.write_text("\n".join([f"{first.split()[0]} {tmp_path}/bad.wav", *lines]) + "\n")
+    (recipe / "conf/feats.conf").write_text("--max-skip=1\n")
+    result = run(recipe, "--stage", "2", "--nj", "1", "--systems", "cf", "--orders", "0")
+    assert result.returncode == 1
+    assert f"feats.scp: got {len(lines)} utterances, need {len(lines) + 1} as in data/train/wav.scp: --max-skip left" in result.stderr
 
 
 def test_failure_of_a_job_ends_the_recipe_with_its_log(small, tmp_path):

@@ -1,4 +1,4 @@
-"""What run.py, slurm.py and queue.py share: command line, records of finished jobs, report of failures, arrays of a scheduler."""
+"""What run.py, slurm.py and queue.py share: command line, records of finished jobs, report of failures."""
 
 import glob
 import hashlib

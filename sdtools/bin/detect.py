@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from sdtools import cli
 from sdtools.detection import DetectOptions, expand, judge, sentence, summary_line, threshold_of
 from sdtools.model import load_model
-from sdtools.streams import TableError, check_output, open_output, printable
+from sdtools.scores import write_json
+from sdtools.streams import TableError, check_output, printable
 
 
 @dataclass(frozen=True)
@@ -70,8 +71,7 @@ def body(context: cli.Context) -> int:
             print(printable(summary_line(of_path)), flush=True)
         results += of_path
     if own.json:
-        with open_output(own.json) as file:
-            file.write((json.dumps({"model": model.about, "results": results}, indent=2, allow_nan=False) + "\n").encode())
+        write_json(own.json, {"model": model.about, "results": results})
     context.log.info(f"done {len(results)} judgements, {num_failed} files could not be read")
     return 1 if num_failed else 0
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,7 +10,6 @@ from dataclasses import asdict, dataclass, field
 from sdtools import cli, scores, summary
 from sdtools.intervals import LEVEL, by_class, eer_interval
 from sdtools.metrics import MetricOptions, breakdown, evaluate, sort_scores
-from sdtools.streams import open_output
 from sdtools.summary import record
 
 
@@ -85,19 +83,14 @@ def body(context: cli.Context) -> int:
     figures |= {"eer_interval": how if own.bootstrap else None, "systems": systems}
     if own.thresholds:
         sorted_scores = sort_scores(trials.scores[is_genuine, 0], trials.scores[~is_genuine, 0])
-        _write_json(own.thresholds, summary.threshold_record(utt2label, paths[0], sorted_scores, options, own.false_alarm_rate))
+        scores.write_json(own.thresholds, summary.threshold_record(utt2label, paths[0], sorted_scores, options, own.false_alarm_rate))
     if own.json:
-        _write_json(own.json, figures)
+        scores.write_json(own.json, figures)
     print(cli.aligned(summary.system_rows(figures, paths)))
     for column in columns:
         print(f"\n{cli.aligned(summary.condition_rows(figures, column, scores.short_names(paths)))}")
     context.log.info(summary.verdict(figures, paths))
     return 0
-
-
-def _write_json(path: str, value: dict) -> None:
-    with open_output(path) as file:
-        file.write((json.dumps(value, indent=2, allow_nan=False) + "\n").encode())
 
 
 @contextmanager

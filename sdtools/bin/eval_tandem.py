@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import math
 import warnings
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 
 from sdtools import cli, scores
-from sdtools.streams import open_input, open_output
+from sdtools.streams import open_input
+from sdtools.summary import word
 from sdtools.tandem import Asv, AsvScores, Tandem, TandemOptions, evaluate_asv, evaluate_tandem, sort_asv_scores
 
 NUM_WORDS = (3, 4, 5, 9)
@@ -57,9 +57,7 @@ def body(context: cli.Context) -> int:
     if own.json:
         systems = [{"system": path, **record(result)} for path, result in zip(paths, results)]
         inputs = {"asv_scores": asv_path, "utt2label": utt2label, "num_dropped": trials.num_dropped}
-        with open_output(own.json) as file:
-            figures = {**inputs, "options": asdict(options), "asv": record(asv), "systems": systems}
-            file.write((json.dumps(figures, indent=2, allow_nan=False) + "\n").encode())
+        scores.write_json(own.json, {**inputs, "options": asdict(options), "asv": record(asv), "systems": systems})
     print(f"{asv_table(asv_path, asv)}\n\n{table(paths, results)}")
     return 0
 
@@ -120,7 +118,7 @@ def table(paths: Sequence[str], results: Sequence[Tandem]) -> str:
 
 def record(result: Asv | Tandem) -> dict:
     """The figures as JSON holds them, an infinite threshold as a word."""
-    return {name: str(value) if value in (math.inf, -math.inf) else value for name, value in asdict(result).items()}
+    return {name: word(value) for name, value in asdict(result).items()}
 
 
 if __name__ == "__main__":

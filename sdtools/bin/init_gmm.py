@@ -57,7 +57,8 @@ def body(context: cli.Context) -> int:
     gmm = update(total[0], options.variance_floor, context.log.info)
     if options.num_components > 1:
         gmm = split(gmm)
-    cli.save_settings(f"{gmm_out}.conf", options, context[PostOptions])
+    if streams.makes_file(gmm_out):
+        cli.save_settings(f"{gmm_out}.conf", options, context[PostOptions])
     gmm_io.write_gmm(gmm_out, gmm, text=not context[InitOptions].binary, double=True)
     context.log.info(f"{total[0].num_frames} frames of dimension {gmm.means.shape[1]}")
     return status

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -13,8 +12,6 @@ import numpy as np
 
 from sdtools import cli, objects, streams, tables
 from sdtools.postprocess import PostOptions, cmvn_stats, normalize, parse_columns, postprocess
-
-TABLE = re.compile(r"(\w+,)*(ark|scp)(,\w+)*:")  # how the name of a table begins, and that of a file does not
 
 
 @dataclass(frozen=True)
@@ -32,7 +29,7 @@ class PostFeatsOptions:
             parse_columns(self.select)
         if self.cmvn_stats and self.write_cmvn_stats:
             raise ValueError("got --cmvn-stats and --write-cmvn-stats, need one: statistics that are given are not taken again")
-        if self.cmvn_stats and self.utt2spk and not TABLE.match(self.cmvn_stats):
+        if self.cmvn_stats and self.utt2spk and not streams.TABLE.match(self.cmvn_stats):
             raise ValueError(f"--cmvn-stats: got {self.cmvn_stats!r}, need ark: or scp: before it with --utt2spk; a plain file is for all")
 
 
@@ -90,7 +87,7 @@ def body(context: cli.Context) -> int:
         speakers = by_key(options.utt2spk, "token") if options.utt2spk else None
         group = speakers.__getitem__ if speakers else str
         stats = None  # by group; None for those of the utterance itself
-        if TABLE.match(options.cmvn_stats):
+        if streams.TABLE.match(options.cmvn_stats):
             stats = by_key(options.cmvn_stats, "matrix")
         elif options.cmvn_stats:
             with streams.open_input(options.cmvn_stats) as source:

@@ -20,7 +20,7 @@ TABLES = ("utt2spk", "utt2label", "utt2env", "utt2playback", "utt2recorder", "ut
 class ResourceOptions:
     """What changes no result."""
 
-    num_threads: int = field(default=1, metadata={"help": "copies made at once"})
+    num_threads: int = field(default=1, metadata={"help": "recordings whose copies are made at once"})
 
     def __post_init__(self):
         if self.num_threads < 1:

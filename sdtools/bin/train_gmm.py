@@ -49,7 +49,8 @@ def body(context: cli.Context) -> int:
     if num_frames < 10 * num_components:
         context.log.warning(f"got {num_frames} frames for {num_components} components: fewer than 10 each. Lower --num-components")
     gmm = train_gmm(frames, context[GmmOptions], num_threads=options.num_threads, log=context.log.info)
-    cli.save_settings(f"{gmm_out}.conf", context[GmmOptions], context[PostOptions])
+    if streams.makes_file(gmm_out):
+        cli.save_settings(f"{gmm_out}.conf", context[GmmOptions], context[PostOptions])
     gmm_io.write_gmm(gmm_out, gmm)
     return 0
 

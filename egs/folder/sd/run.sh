@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # The systems of Wickramasinghe et al., "Auditory Inspired Spatial Differentiation for Replay Spoofing Attack Detection", trained and tried
 # on one's own recordings, and a model for sd-detect. Corpus: a folder of live and a folder of replayed recordings, or a CSV that lists them
-# (docs/own-data.md). Time and disk grow with it: an hour of sound takes about four minutes on two cores, and 700 MB, by default.
+# (docs/own-data.md). Time and disk grow with it: an hour of sound takes about four minutes on two cores, and 900 MB, by default.
 # Expected figures: none are known for recordings that only you have; exp/report/index.html has yours, with intervals.
 cd "$(dirname "$0")" || exit 1 # relative paths in options are relative to here
 . ./cmd.sh
@@ -17,7 +17,7 @@ split=50,20,30   # percent of the recordings for train, dev and eval
 systems=cf,cm,cfcm,fusion # rows of the tables: all, or some of cf,cm,cmtri,cfcm,fusion,cqcc,tc,b3
 orders=0,2,4,6   # of differentiation; Table 2 takes the highest
 compress=false   # or true: features of 16 bits, half the disk
-num_components=  # of each GMM, instead of those in conf/gmm.conf; more for more recordings (the paper: 512 for five hours)
+num_components=  # of each GMM, instead of those in conf/gmm.conf; more for more recordings (the paper: 512 for four hours)
 help_message="Usage: $0 --genuine dir --replayed dir | --csv file [--split 50,20,30] [--stage N] [--stop-stage M] [--nj N] [--cmd launcher]
     [--systems all|cf,cm,cmtri,cfcm,fusion,cqcc,tc,b3] [--orders 0,2,4,6] [--num-components N] [--compress true]
 Example: $0 --genuine recordings/live --replayed recordings/replayed"
@@ -57,7 +57,7 @@ fi
 
 if run 6; then
   log "Stage 6: print the tables"
-  by=$(for column in env playback recorder; do [ ! -e data/eval/utt2$column ] || echo $column; done | paste -sd ,)
+  by=$(ls data/eval | sed -n -e '/^utt2\(label\|spk\)$/d' -e 's/^utt2//p' | paste -sd ,) # the conditions of the CSV
   sd-eval-scores --print-args=false --by="$by" --json=exp/results.json data/eval/utt2label $(score_files eval.txt $gmms $fused) >exp/eval.txt.tmp
   mv exp/eval.txt.tmp exp/eval.txt
   local/paper_tables.py --command "./run.sh --systems $systems --orders $orders$compressed" exp/results.json exp/RESULTS.md
