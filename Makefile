@@ -47,10 +47,10 @@ clean:                                     ## what the recipes and the set-up wr
 .venv/bin/python:
 	utils/make_venv.sh $(PYTHON) .venv
 
-.venv/ready: .venv/bin/python setup.py sdtools/bin
+.venv/ready: .venv/bin/python setup.py $(wildcard sdtools/bin/*.py)
 	$(BIN)/pip install --quiet --disable-pip-version-check --editable .
 	touch $@
 
-.venv/ready-test: .venv/bin/python setup.py sdtools/bin
+.venv/ready-test: .venv/bin/python setup.py $(wildcard sdtools/bin/*.py)
 	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[test]'
 	touch $@ .venv/ready

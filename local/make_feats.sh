@@ -36,7 +36,7 @@ for feature in ${features//,/ }; do
   if [[ $system != *"{order}"* ]]; then systems+=("$name_of_system"); continue; fi
   for order in ${orders//,/ }; do systems+=("${name_of_system//"{order}"/$order}"); done
 done
-num_utts=$(wc -l <"$data/wav.scp")
+num_utts=$(awk 'END {print NR}' "$data/wav.scp")
 [ "$nj" -le "$num_utts" ] || nj=$num_utts
 split=$data/split${nj}utt
 utils/split_data.py --per-utt "$data" "$nj"
@@ -45,20 +45,17 @@ ark=$PWD/$out/$system/$name/data/raw_$system.JOB
 [ "${out:0:1}" != / ] || ark=${ark#"$PWD/"}
 [[ $ark != *,* ]] || { echo "$0: $ark: got a comma, need none in the names of archives. Move or rename the folder" >&2; exit 1; }
 log=$out/log/make_feats_${name}_${features//,/_}
-all_outputs=()
 tables=$out/${systems[0]}/$name/data # where each job says how long its utterances are, once for all systems
-for ((job = 1; job <= nj; job++)); do # a launcher that resumes cannot see these outputs in the command
-  outputs=("$tables"/utt2{num_frames,dur}."$job")
-  for each in "${systems[@]}"; do outputs+=("$out/$each/$name/data/raw_$each.$job".{ark,scp}); done
-  all_outputs+=("${outputs[@]}")
-  for output in "${outputs[@]}"; do [ -s "$output" ] || rm -f "$log.$job.log.done"; done
-done
-$cmd JOB=1:"$nj" "$log.JOB.log" \
+outputs=()
+for each in "${systems[@]}"; do outputs+=("$out/$each/$name/data/raw_$each.JOB".{ark,scp,ark.conf}); done
+# named for a launcher that resumes: archives that are gone, or that another pass has written over, are computed again
+$cmd JOB=1:"$nj" "$log.JOB.log" env OUTPUTS="$(IFS=, && echo "${outputs[*]}")" \
   $command --config="${feats_config:-conf/$config}" --compress="$compress" \
   --write-num-frames="ark,t:$tables/utt2num_frames.JOB" --write-utt2dur="ark,t:$tables/utt2dur.JOB" \
   "scp:$split/JOB/wav.scp" "ark,scp:$ark.ark,$ark.scp"
-for each in "${systems[@]}"; do all_outputs+=("$out/$each/$name/data/raw_$each.1.ark.conf"); done
-utils/wait_for.sh "${all_outputs[@]}"
+for ((job = 1; job <= nj; job++)); do
+  utils/wait_for.sh "${outputs[@]//JOB/$job}" "$tables"/utt2{num_frames,dur}."$job"
+done
 
 merge() { # the parts of all jobs, in order, as one file
   local part=$1 parts=() job

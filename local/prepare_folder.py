@@ -171,6 +171,7 @@ def main():
         fail(f"--split: got {args.split}, need three numbers of 1 or more, as in 50,20,30")
     if bool(args.csv) == bool(args.genuine or args.replayed) or bool(args.genuine) != bool(args.replayed):
         fail("got neither --csv nor --genuine and --replayed, or both, need one of them. Try --help")
+    args.csv, args.genuine, args.replayed = (path and os.path.abspath(path) for path in (args.csv, args.genuine, args.replayed))
     try:
         recordings = from_table(args.csv) if args.csv else from_folders(args.genuine, args.replayed)
         parts = split(recordings, list(map(int, shares)), args.seed)
@@ -192,7 +193,9 @@ def main():
             write_table(folder / "spk2utt", spk2utt)
             num_genuine = sum(recordings[utt]["label"] == "genuine" for utt in utts)
             print(f"{Path(__file__).name}: {name}: {num_genuine} genuine, {len(utts) - num_genuine} replayed, {len(speakers)} speakers")
-    except (ValueError, OSError) as error:
+    except OSError as error:
+        fail(f"{error.filename}: {error.strerror}")
+    except ValueError as error:
         fail(error)
 
 

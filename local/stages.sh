@@ -12,7 +12,7 @@ check_words "$PWD"
 [[ $orders =~ ^(0|[1-9][0-9]*)(,(0|[1-9][0-9]*))*$ ]] || { echo "$0: --orders: got '$orders', need numbers such as 0,2,4,6. Correct it" >&2; exit 1; }
 
 mkdir -p exp
-[ "${SDTOOLS_ALONE:-}" = "$PWD" ] || SDTOOLS_ALONE=$PWD exec alone.py exp/.lock "./${0##*/}" ${given_words[@]+"${given_words[@]}"} # one run at a time
+[ "${SDTOOLS_ALONE:-}" = "$PWD" ] || SDTOOLS_ALONE=$PWD exec alone.py exp/.lock ./run.sh ${given_words[@]+"${given_words[@]}"} # one run at a time
 
 once() { tr -s ', ' '\n\n' | awk 'NF && !seen[$0]++'; }
 orders=$(once <<<"$orders" | sort -n | paste -sd ,)

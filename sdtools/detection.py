@@ -117,8 +117,8 @@ def sentence(result: dict) -> str:
     if result["no_say"]:
         return f"{place}: no score, {result['no_say']}"
     llr = result["llr"]
-    times = math.exp(min(abs(llr), 20))
-    sure = f"{times:.3g} times as probable if {'spoken live' if llr >= 0 else 'replayed'}"
+    times = f"{math.exp(abs(llr)):.3g}" if abs(llr) < 700 else "more than 1e+304"
+    sure = f"{times} times as probable if {'spoken live' if llr >= 0 else 'replayed'}"
     numbers = (
         f"LLR {llr:+.2f}, threshold {float(result['threshold']):+.2f}, P(genuine) {result['posterior']:.3f} at prior {result['prior']:g}"
     )

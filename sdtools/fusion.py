@@ -78,7 +78,7 @@ class Fusion:
 
 
 class SeparableError(ValueError):
-    """The objective has no minimum: a fusion separates the training data."""
+    """No minimum of the objective is found: a fusion separates the training data, or would but for what a far outlier hides."""
 
 
 def train_fusion(
@@ -112,8 +112,8 @@ def train_fusion(
     Minimises p mean_genuine softplus(-(f + logit p)) + (1 - p) mean_spoof softplus(f + logit p) + ridge/2 |w|^2, f = w.x + b,
     by Newton's method on standardised columns, and divides it by the entropy of the prior. f is the LLR: logit p is not part of
     it. With `nonnegative`, L-BFGS-B finds the systems whose weight is not 0, and Newton's method goes on with them. Minimum-norm
-    steps leave out what constant or collinear columns cannot determine. The fit does not depend on the columns' scale
-    (`test_fusion.py::test_affine_maps_of_the_columns`).
+    steps leave out what constant or collinear columns cannot determine. Without a ridge the fit does not depend on the columns'
+    scale (`test_fusion.py::test_affine_maps_of_the_columns`).
 
     References
     ----------
@@ -342,7 +342,7 @@ def _newton(classes: list, penalty: np.ndarray) -> tuple[np.ndarray, float, int]
     basis = directions[:, kept] / np.sqrt(curvatures[kept])  # in which the Hessian starts as the identity
     for _ in range(MAX_STEPS):
         curvatures, directions = np.linalg.eigh(basis.T @ hessian @ basis)
-        if curvatures[0] < TOLERANCE:
+        if curvatures[0] < TOLERANCE and not penalty[:-1].all():
             break
         slopes = directions.T @ (basis.T @ gradient)
         step = -basis @ (directions @ (slopes / curvatures))
@@ -353,8 +353,8 @@ def _newton(classes: list, penalty: np.ndarray) -> tuple[np.ndarray, float, int]
         w = w + step
         value, gradient, hessian = trial
     raise SeparableError(
-        "train_fusion: training data: got classes that a weighted sum of the scores separates, need some overlap for finite weights. "
-        f"Use --ridge={AUTO_RIDGE} (or more) or --auto-ridge"
+        "train_fusion: training data: got classes that a weighted sum of the scores separates, need some overlap for finite weights; "
+        f"or a score far outside the rest hides it. Use --ridge={AUTO_RIDGE} (or more) or --auto-ridge"
     )
 
 

@@ -24,6 +24,7 @@ FIFO_PATIENCE_SEC = 10  # for somebody to open the other end of a named pipe
 MAX_BASE_CHARS = 50  # of a file's name in that of its temporary file, which has to stay below 255 bytes
 DESCRIPTOR = re.compile(r"/dev/(stdin|stdout|stderr)|/(?:dev|proc/self)/fd/([0-9]{1,9})")
 TABLE = re.compile(r"(\w+,)*(ark|scp)(,\w+)*:")  # how the name of a table begins, and that of a file does not
+SHELL = ["bash", "-o", "pipefail", "-c"]  # of a pipeline each program counts
 STANDARD = {"stdin": 0, "stdout": 1, "stderr": 2}
 U1 = np.dtype("u1")
 _targets = set()  # of the files that are being written
@@ -64,7 +65,7 @@ class Input:
         elif rxfilename.endswith("|"):
             if not allow_pipes:
                 raise TableError(f"{rxfilename}: got a command, need a file. Say --allow-pipes=true if you trust the script file")
-            self.process = subprocess.Popen(["/bin/sh", "-c", rxfilename[:-1]], stdout=subprocess.PIPE, bufsize=0)
+            self.process = subprocess.Popen([*SHELL, rxfilename[:-1]], stdout=subprocess.PIPE, bufsize=0)
             self.file = self.process.stdout
         else:
             check_is_no_table(rxfilename)
@@ -384,7 +385,7 @@ class Output:
         elif wxfilename.startswith("|"):
             if not allow_pipes:
                 raise TableError(f"{wxfilename}: got a command, need a file. Say --allow-pipes=true if you trust the script file")
-            self.process = subprocess.Popen(["/bin/sh", "-c", wxfilename[1:]], stdin=subprocess.PIPE)
+            self.process = subprocess.Popen([*SHELL, wxfilename[1:]], stdin=subprocess.PIPE)
             self.file = self.process.stdin
         else:
             check_is_no_table(wxfilename)

@@ -15,6 +15,7 @@ from test_model import RATE_HZ, SYSTEMS, parts, write  # noqa: F401 - a fixture
 
 from sdtools import model
 from sdtools.bin import detect
+from sdtools.detection import sentence
 
 THRESHOLDS = {
     name: {"threshold": value, "p_miss": 0.1, "p_false_alarm": 0.1} for name, value in (("eer", 0.1), ("bayes", -0.6), ("false_alarm", 9))
@@ -67,6 +68,13 @@ def test_formats_give_one_score(detector, capsys):
     )
     assert (f"{llr:+.2f}" in first) and (("genuine (" in first) == (llr >= 0.1))
     assert "LOG (sd-detect) model: Trained on noise." in captured.err
+
+
+@pytest.mark.parametrize(("llr", "times"), [(25, "7.2e+10"), (-60, "1.14e+26"), (-12499977.8, "more than 1e+304")])
+def test_sentence_says_how_many_times(llr, times):
+    place = {"file": "a.wav", "channel": None, "start_sec": 0, "duration_sec": 2, "total_sec": 2}
+    judged = {"no_say": "", "llr": llr, "threshold": 0, "posterior": 0.5, "prior": 0.5, "decision": "genuine", "doubts": []}
+    assert sentence({**place, **judged}).endswith(f": {times} times as probable if {'spoken live' if llr > 0 else 'replayed'}")
 
 
 def test_threshold_and_prior(detector):

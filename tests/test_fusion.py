@@ -308,6 +308,32 @@ def test_separable_training_data(name, prior):
     assert llrs[is_genuine].min() >= llrs[~is_genuine].max() or name in ("few_touching", "in_one_of_two_dimensions")
 
 
+@pytest.mark.parametrize("scale", [1.0, 1e3, 3e4, 1e5])
+def test_a_ridge_fits_scores_of_any_scale(scale):
+    """Separated classes against a plain search for the minimum of the documented objective."""
+    is_genuine = np.arange(100) < 50
+    scores = scale * (np.where(is_genuine, 3, -3) + np.random.default_rng(0).uniform(-1, 1, 100))
+    fusion = train_quietly(scores[:, None], is_genuine, ridge=1e-3)
+
+    def objective(w):
+        llrs = w[0] * scores / scale + w[1]
+        losses = np.logaddexp(0, np.where(is_genuine, -llrs, llrs))
+        return losses.reshape(2, 50).mean(axis=1).mean() / np.log(2) + 1e-3 / 2 * (w[0] / scale) ** 2 / np.log(2)
+
+    found = minimize(objective, [10.0, 0.0], method="Nelder-Mead", options={"xatol": 1e-7, "fatol": 1e-18, "maxiter": 5000})
+    assert fusion.weights[0] * scale == pytest.approx(found.x[0], rel=1e-3)
+
+
+def test_a_ridge_fits_overlapping_scores_with_a_far_outlier():
+    rng, is_genuine = np.random.default_rng(0), np.arange(400) < 200
+    scores = np.where(is_genuine, 1, -1) + 1.5 * rng.standard_normal(400)
+    without = train_quietly(scores[:, None], is_genuine)
+    scores[-1] = -1.25e7
+    assert train_quietly(scores[:, None], is_genuine, ridge=1e-3).weights[0] == pytest.approx(without.weights[0], rel=0.02)
+    with pytest.raises(SeparableError, match="or a score far outside the rest hides it"):
+        train_quietly(scores[:, None], is_genuine)
+
+
 def test_one_overlapping_trial_in_many_is_not_separable():
     scores = np.concatenate([np.linspace(0.9, 9, 5000), np.linspace(-9, 1, 5000)])[:, None]
     fusion = train(scores, np.arange(10000) < 5000, auto_ridge=True)

@@ -167,6 +167,30 @@ def test_a_comma_in_the_path_is_refused(small, tmp_path):
     assert result.returncode == 1 and "got a comma, need none in the names of archives" in result.stderr
 
 
+def test_archives_that_another_pass_wrote_over_are_computed_again(small, tmp_path):
+    recipe = make_copy(tmp_path)
+    for name in ("corpus", "data"):
+        shutil.copytree(small[0] / name, recipe / name)
+    stage = ["--stage", "2", "--stop-stage", "2", "--nj", "1"]
+    archives = [recipe / f"data/{system}/train/data/raw_{system}.1.ark" for system in ("cf_sd6", "cm_sd6", "cf_sd0")]
+    assert run(recipe, *stage, "--orders", "0,6").returncode == 0
+    before = [path.read_bytes() for path in archives]
+    assert run(recipe, *stage, "--orders", "6", "--compress", "true").returncode == 0
+    assert [path.read_bytes() == old for path, old in zip(archives, before)] == [False, False, True]
+    assert run(recipe, *stage, "--orders", "0,6").returncode == 0
+    assert [path.read_bytes() for path in archives] == before
+
+
+def test_a_copy_of_the_script_runs_in_the_current_directory(small, tmp_path):
+    """As Slurm runs what sbatch is given."""
+    (tmp_path / "slurm_script").write_bytes((small[0] / "run.sh").read_bytes())
+    env = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    words = ["bash", str(tmp_path / "slurm_script"), "--stage", "1", "--stop-stage", "1"]
+    here, elsewhere = (subprocess.run(words, cwd=cwd, env=env, capture_output=True, text=True) for cwd in (small[0], tmp_path))
+    assert here.returncode == 0 and "Stage 1" in here.stdout
+    assert elsewhere.returncode == 1 and "got no recipe, need its folder" in elsewhere.stderr
+
+
 def test_a_recording_that_a_job_may_skip_is_missed(small, tmp_path):
     recipe = make_copy(tmp_path)
     shutil.copytree(small[0] / "corpus", recipe / "corpus")

@@ -208,6 +208,8 @@ def test_failing_command_is_an_error_when_reading_and_writing():
     message = r"^echo x; exit 3 \|: exit status of the command: got 3, need 0. Run it by itself"
     with pytest.raises(TableError, match=message), open_input("echo x; exit 3 |") as source:
         source.read(2)
+    with pytest.raises(TableError, match="exit status of the command: got 6, need 0"), open_input("(echo x; exit 6) | cat |") as source:
+        source.read(2)
     with pytest.raises(TableError, match="exit status of the command: got 4, need 0"), open_output("| cat; exit 4") as file:
         file.write(b"")
 

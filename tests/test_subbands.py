@@ -1,5 +1,6 @@
 """The compiled path against the plain float64 modules, and laws that it must keep."""
 
+import re
 import tracemalloc
 
 import numpy as np
@@ -165,6 +166,14 @@ def test_recording_shorter_than_a_frame():
     extractor = SubbandExtractor(FilterBankOptions(), EnvelopeOptions(), RATE_HZ, orders=(0,))
     with pytest.raises(ValueError, match="recording: got 319 samples, need 320, one frame"):
         extractor(np.zeros(319))
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -1e39])
+def test_recording_that_is_none(bad):
+    samples = np.zeros(1000)
+    samples[500] = bad
+    with pytest.raises(ValueError, match=rf"recording: got a peak of {re.escape(f'{abs(bad):g}')}, need a finite one"):
+        SubbandExtractor(FilterBankOptions(), EnvelopeOptions(), RATE_HZ, orders=[0, 6])(samples)
 
 
 def test_settings_that_do_not_fit_the_bank():

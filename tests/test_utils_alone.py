@@ -74,4 +74,4 @@ def test_what_cannot_be_done_is_one_line(tmp_path):
     assert (result.returncode, result.stderr) == (1, f"alone.py: {tmp_path}/no/lock: No such file or directory\n")
     result = run(tmp_path / "lock", "no-such-command")
     assert (result.returncode, result.stderr) == (1, "alone.py: no-such-command: No such file or directory\n")
-    assert run("lock").returncode == 1 and "usage: alone.py" in run("--help").stdout
+    assert run("lock").returncode == 1 and "usage: alone.py" in run("--help").stdout and run("--help").returncode == 0

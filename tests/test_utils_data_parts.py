@@ -319,6 +319,12 @@ def test_subset_by_list_of_utterances(data, words):
     assert utts(data.parent / "part") == ["a-1", "b-2"]
 
 
+@pytest.mark.parametrize("how", ["--per-spk", "--speakers"])
+def test_subset_of_more_than_there_are_is_all(data, how):
+    succeed("subset_data_dir.py", how, "data", "10", "part", cwd=data.parent)
+    assert utts(data.parent / "part") == utts(data)
+
+
 def test_subset_by_list_of_speakers(data):
     write(data.parent, {"list": "c\na\n"})
     succeed("subset_data_dir.py", "--spk-list", "list", "data", "part", cwd=data.parent)
@@ -329,7 +335,7 @@ def test_subset_by_list_of_speakers(data):
     "words, message",
     [
         (["data", "7", "x"], "data: got 7 utterances to take, need 1 to 6, which it has. Ask for fewer"),
-        (["--per-spk", "data", "7", "x"], "data: got 7 utterances to take, need 1 to 6"),
+        (["--per-spk", "data", "0", "x"], "data: got 0 utterances to take, need 1 to 6"),
         (["data", "0", "x"], "data: got 0 utterances to take, need 1 to 6"),
         (["--utt-list", "list", "data", "x"], "list: got 2 names, none of them in the directory, need one or more"),
         (["--spk-list", "none", "data", "x"], "none: No such file or directory"),

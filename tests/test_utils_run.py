@@ -442,13 +442,23 @@ def test_resume_sees_the_files_inside_a_word(tmp_path, word):
         assert run(tmp_path, "--resume", "true", "x.log", ":", word.format("in.1")).stderr == stderr
 
 
-@pytest.mark.parametrize("line", ["utt {}", "utt {}:4711", "utt {}:4711[0:3]"])
+@pytest.mark.parametrize("line", ["utt {}", "utt\t{}", "utt {}:4711", "utt {}:4711[0:3]"])
 def test_resume_sees_the_files_that_a_script_file_lists(tmp_path, line):
     (tmp_path / "feats.scp").write_text(line.format("x.ark") + "\n")
     for text, stderr in (("a", ""), ("a", "run.py: 1 / 1 were done before, log is in x.log\n"), ("b", "")):
         if not (tmp_path / "x.ark").exists() or (tmp_path / "x.ark").read_text() != text:
             (tmp_path / "x.ark").write_text(text)
         assert run(tmp_path, "--resume", "true", "x.log", ":", "scp:feats.scp").stderr == stderr
+
+
+@pytest.mark.parametrize("word", ["--config=in", "scp:list.scp", "--utt2spk=scp,p:list.scp"])
+def test_resume_sees_an_input_that_changed_while_the_job_ran(tmp_path, word):
+    (tmp_path / "list.scp").write_text("utt in\n")
+    (tmp_path / "in").write_text("old")
+    words = ["--resume", "true", "x.log", "bash", "-c", "cp in out; [ -e changed ] || echo new >in; touch changed", "bash", word]
+    assert run(tmp_path, *words).returncode == 0 and (tmp_path / "out").read_text() == "old"
+    assert run(tmp_path, *words).stderr == "" and (tmp_path / "out").read_text() == "new\n"
+    assert "1 / 1 were done before" in run(tmp_path, *words).stderr
 
 
 def test_a_forced_rerun_that_is_killed_loses_the_old_record(tmp_path):

@@ -74,7 +74,7 @@ def run(lock, argv):
 if __name__ == "__main__":
     if len(sys.argv) < 3 or sys.argv[1] in ("--help", "-h"):
         print(__doc__)
-        sys.exit(len(sys.argv) < 3)
+        sys.exit(sys.argv[1:2] not in (["--help"], ["-h"]))
     try:
         sys.exit(run(sys.argv[1], sys.argv[2:]))
     except OSError as error:

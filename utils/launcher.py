@@ -22,6 +22,8 @@ OUT_OF_MEMORY = r"MemoryError|bad_alloc|[Cc]annot allocate memory|[Oo]ut of memo
 
 # One job: its number, and with that filled in its log file, the words of its command and what bash gets.
 Task = namedtuple("Task", "number log words command")
+# A word that names an input: a file of options, or a script file, of which those that it lists are inputs too.
+INPUT = re.compile(r"--config=(?P<conf>.+)|(?:--(?!write)[\w-]+=)?scp(?:,\w+)*:(?P<scp>.+)")
 # A command line: options with two dashes, those with one (each with its values), the word for the number, log file and command.
 Launch = namedtuple("Launch", "options passed name words logs tasks")
 
@@ -108,7 +110,7 @@ def stamp_of_listed(scp):
     """Digest of the stamps of the files that a script file lists: recordings, archives with or without an offset."""
     digest = hashlib.sha256()
     lines = Path(scp).read_text(errors="replace").splitlines()
-    for path in sorted({re.sub(r":[0-9]+(\[.*\])?$", "", line.strip().partition(" ")[2].strip()) for line in lines}):
+    for path in sorted({re.sub(r":[0-9]+(\[.*\])?$", "", (*line.split(None, 1), "", "")[1].strip()) for line in lines}):
         with suppress(OSError, ValueError):  # a pipe, or not there
             digest.update(f"{path} {stamp(path)}\n".encode(errors="replace"))
     return digest.hexdigest()
@@ -122,11 +124,16 @@ def is_done(task):
         return False
 
 
-def mark_done(task):
-    """Record beside the log that the job ended with 0."""
+def mark_done(task, before):
+    """Record beside the log that the job ended with 0, with its inputs as they were before it: one that changes meanwhile may be unread."""
     if os.path.isfile(task.log):  # not /dev/null
+        record = record_of(task)
+        for word in filter(None, map(INPUT.fullmatch, task.words)):
+            path = word["conf"] or word["scp"]
+            if path in before["files"]:
+                record["files"][path] = before["files"][path]
         temporary = Path(f"{task.log}.done.tmp")
-        temporary.write_text(json.dumps(record_of(task)))
+        temporary.write_text(json.dumps(record))
         temporary.replace(f"{task.log}.done")
 
 
@@ -179,11 +186,18 @@ def main(doc, prepare):
         to_do = [task for task in launch.tasks if not (launch.options.get("resume") == "true" and is_done(task))]
         if len(to_do) < len(launch.tasks):
             say(f"{len(launch.tasks) - len(to_do)} / {len(launch.tasks)} were done before, log is in {launch.logs}")
-        causes = {}
+        causes, before = {}, {task.number: record_of(task) for task in to_do}
         for task in to_do:
             os.makedirs(os.path.dirname(task.log) or ".", exist_ok=True)
             Path(f"{task.log}.done").unlink(missing_ok=True)
-        output = run(to_do, lambda task, cause: causes.update({task.number: cause}) if cause else mark_done(task)) if to_do else None
+
+        def finished(task, cause):
+            if cause:
+                causes[task.number] = cause
+            else:
+                mark_done(task, before[task.number])
+
+        output = run(to_do, finished) if to_do else None
         if causes:
             report_failures(launch, causes, output)
         sys.exit(bool(causes))

@@ -73,7 +73,8 @@ def main():
     utts = sorted(data["utt2spk"])
     groups = [group.split() for _, group in sorted(spk2utt(data["utt2spk"]).items())]
     number = args.num_utts
-    if number is not None and not 1 <= number <= len(utts):
+    most = number if args.per_spk or args.speakers else len(utts)
+    if number is not None and not 1 <= number <= most:
         raise ValueError(f"{args.src}: got {number} utterances to take, need 1 to {len(utts)}, which it has. Ask for fewer")
     if args.utt_list:
         picked = listed(args.utt_list, data["utt2spk"].keys())

@@ -32,8 +32,8 @@ COMMAND = cli.Command(
     summary="Writes replayed copies of recordings and <out-dir>/{wav.scp,utt2spk,spk2utt,utt2label,utt2env,utt2playback,utt2recorder,\n"
     "utt2codec,utt2source,utt2snr}: each copy is stored (codec), played by a loudspeaker in a room and recorded again, with noise.\n"
     "<out-dir>/simulation.json has the figures of all devices. Speakers are those of utt2spk beside the script file, if it is there.\n"
-    "A copy depends on seed, utterance and number alone; copies that are there already are not made again. Of several channels the first\n"
-    "is taken.",
+    "What a copy goes through depends on seed, utterance and number alone; copies that are there already are not made again: recordings\n"
+    "that have changed want a new <out-dir>. Of several channels the first is taken.",
     positionals=("<wav-rspecifier or folder>", "<out-dir>"),
     example="sd-simulate-replay --copies=2 --codecs=none,mp3 scp:data/eval/wav.scp data/eval_replayed",
     options=(simulation.SimulationOptions, ResourceOptions, cli.InputOptions),

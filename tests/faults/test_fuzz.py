@@ -704,7 +704,7 @@ def data_readers():
 
     launcher, arrays = load("utils", "launcher"), load("utils", "arrays")
     Path("log").write_text("x")
-    launcher.mark_done(launcher.Task(1, "log", ["echo", "in.scp"], "echo in.scp"))
+    launcher.mark_done(launcher.Task(1, "log", ["echo", "in.scp"], "echo in.scp"), {"files": {}})
     state = {
         "log": b"x",
         "log.done": Path("log.done").read_bytes(),
@@ -712,7 +712,7 @@ def data_readers():
         "queue.conf": arrays_conf(),
     }
     task, scheduler = launcher.Task(1, "log", ["echo", "in.scp"], "echo in.scp"), SimpleNamespace(passed_words=list, config_path="")
-    calls = [lambda: launcher.is_done(task), lambda: launcher.mark_done(task)]
+    calls = [lambda: launcher.is_done(task), lambda: launcher.mark_done(task, launcher.record_of(task))]
     launch = launcher.Launch({"config": "queue.conf", "mem": "2G"}, [], "JOB", [], "", [])
     calls.append(lambda: arrays.submit_words(scheduler, launch))
     yield "state files", Reader([state], calls, names_files=True)

@@ -5,9 +5,8 @@
 # Time and disk on two cores, on a made corpus of that size: at most 1 h 30 min and 21 GB; with --systems cf,cm,cfcm,fusion --orders 6 (S1, S2
 # and both fusions) 14 min and 5.4 GB. What of it was run whole: README.md. Expected figures: the paper's, which exp/RESULTS.md shows
 # beside ours; ours are not known, see RESULTS.md.
-cd "$(dirname "$0")" || exit 1 # relative paths in options are relative to here
-. ./cmd.sh
-. ./path.sh
+[ ! -e "$(dirname "$0")/path.sh" ] || cd "$(dirname "$0")" || exit 1 # relative paths in options are relative to here; sbatch runs a copy
+. ./cmd.sh && . ./path.sh || { echo "$0: $PWD: got no recipe, need its folder. Go there first" >&2; exit 1; }
 
 stage=0
 stop_stage=100

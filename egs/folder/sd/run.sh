@@ -3,9 +3,8 @@
 # on one's own recordings, and a model for sd-detect. Corpus: a folder of live and a folder of replayed recordings, or a CSV that lists them
 # (docs/own-data.md). Time and disk grow with it: an hour of sound takes about four minutes on two cores, and 900 MB, by default.
 # Expected figures: none are known for recordings that only you have; exp/report/index.html has yours, with intervals.
-cd "$(dirname "$0")" || exit 1 # relative paths in options are relative to here
-. ./cmd.sh
-. ./path.sh
+[ ! -e "$(dirname "$0")/path.sh" ] || cd "$(dirname "$0")" || exit 1 # relative paths in options are relative to here; sbatch runs a copy
+. ./cmd.sh && . ./path.sh || { echo "$0: $PWD: got no recipe, need its folder. Go there first" >&2; exit 1; }
 
 stage=0
 stop_stage=100
@@ -20,6 +19,7 @@ compress=false   # or true: features of 16 bits, half the disk
 num_components=  # of each GMM, instead of those in conf/gmm.conf; more for more recordings (the paper: 512 for four hours)
 help_message="Usage: $0 --genuine dir --replayed dir | --csv file [--split 50,20,30] [--stage N] [--stop-stage M] [--nj N] [--cmd launcher]
     [--systems all|cf,cm,cmtri,cfcm,fusion,cqcc,tc,b3] [--orders 0,2,4,6] [--num-components N] [--compress true]
+Paths are relative to $PWD.
 Example: $0 --genuine recordings/live --replayed recordings/replayed"
 . utils/parse_options.sh
 . local/stages.sh
