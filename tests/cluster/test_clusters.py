@@ -319,3 +319,17 @@ def test_recipe_gives_the_bytes_of_a_local_run(cluster, tmp_path, local_results)
     assert there == local_results
     logs = [path.read_text() for path in tmp_path.glob("egs/mini_replay/sd/*/**/log/*.log")]
     assert len(logs) > 50 and all(text.startswith("# Running on ") for text in logs)
+
+
+def test_recipe_as_a_job_of_its_own(cluster, tmp_path):
+    """Schedulers run a copy of the script, somewhere else."""
+    recipe = make_copy(tmp_path)
+    (tmp_path / ".venv").symlink_to(sys.prefix)
+    submit = {
+        "slurm": ["sbatch", "--wait", "--output=job.log"],
+        "gridengine": ["qsub", "-sync", "y", "-cwd", "-V", "-S", "/bin/bash", "-j", "y", "-o", "job.log"],
+    }
+    words = [*submit[cluster.name], "run.sh", "--stop-stage", "1", "--corpus-opts", SMALL]
+    done = subprocess.run(words, cwd=recipe, env=cluster.env, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stdout + done.stderr + (recipe / "job.log").read_text()
+    assert "Stage 1: validate" in (recipe / "job.log").read_text() and (recipe / "data/eval/wav.scp").exists()
