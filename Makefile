@@ -33,7 +33,7 @@ bench: .venv/ready-test                    ## speed against plain numpy, scipy a
 	$(BIN)/python benchmarks/bench_tables.py
 	$(BIN)/python benchmarks/bench_startup.py
 
-bench-full: .venv/ready-test               ## that, beside other toolkits and at full size, and the recipe on a corpus of the real size: an hour, 40 GB
+bench-full: .venv/ready-test               ## that, beside other toolkits and at full size, and the recipe on a corpus of the real size: 35 minutes, 10 GB
 	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[bench]'
 	$(MAKE) bench
 	folder=$$(mktemp -d); trap 'rm -rf "$$folder"' EXIT; $(BIN)/python benchmarks/bench_tables.py --num-utts=100000 --folder="$$folder" && \

@@ -3,7 +3,7 @@
 # with our figures beside the paper's, and the EER by environment, device, phrase and speaker, on ASVspoof 2017 Version 2.0.
 # Corpus: https://datashare.ed.ac.uk/handle/10283/3055 (ODC-BY), the four archives unpacked; 18,030 utterances, 15.6 h, 1.9 GB.
 # Time and disk on two cores, on a made corpus of that size: at most 1 h 30 min and 21 GB; with --systems cf,cm,cfcm,fusion --orders 6 (S1, S2
-# and both fusions) 14 min and 5.4 GB. What of it was run whole: README.md. Expected figures: the paper's, which exp/RESULTS.md shows
+# and both fusions) 11 min and 5.4 GB. What of it was run whole: README.md. Expected figures: the paper's, which exp/RESULTS.md shows
 # beside ours; ours are not known, see RESULTS.md.
 [ ! -e "$(dirname "$0")/path.sh" ] || cd "$(dirname "$0")" || exit 1 # relative paths in options are relative to here; sbatch runs a copy
 . ./cmd.sh && . ./path.sh || { echo "$0: $PWD: got no recipe, need its folder. Go there first" >&2; exit 1; }
