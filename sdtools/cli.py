@@ -179,7 +179,7 @@ class Log:
         if tqdm is not None and sys.stderr.isatty():
             tqdm.tqdm.write(text, file=sys.stderr)
         else:
-            print(text, file=sys.stderr, flush=True)
+            print(f"{text}\n", end="", file=sys.stderr, flush=True)  # at once: other processes write, too
 
     def info(self, message: str) -> None:
         """What was decided or done."""

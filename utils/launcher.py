@@ -29,8 +29,8 @@ Launch = namedtuple("Launch", "options passed name words logs tasks")
 
 
 def say(message):
-    """Print one line to stderr under the launcher's name."""
-    print(f"{WHO}: {message}", file=sys.stderr, flush=True)
+    """Print one line to stderr under the launcher's name, at once, as two launchers may do so beside each other."""
+    print(f"{WHO}: {message}\n", end="", file=sys.stderr, flush=True)
 
 
 def quote(word):
