@@ -53,9 +53,9 @@ $cmd JOB=1:"$nj" "$log.JOB.log" env OUTPUTS="$(IFS=, && echo "${outputs[*]}")" \
   $command --config="${feats_config:-conf/$config}" --compress="$compress" \
   --write-num-frames="ark,t:$tables/utt2num_frames.JOB" --write-utt2dur="ark,t:$tables/utt2dur.JOB" \
   "scp:$split/JOB/wav.scp" "ark,scp:$ark.ark,$ark.scp"
-for ((job = 1; job <= nj; job++)); do
-  utils/wait_for.sh "${outputs[@]//JOB/$job}" "$tables"/utt2{num_frames,dur}."$job"
-done
+of_all_jobs=()
+for ((job = 1; job <= nj; job++)); do of_all_jobs+=("${outputs[@]//JOB/$job}" "$tables"/utt2{num_frames,dur}."$job"); done
+utils/wait_for.sh "${of_all_jobs[@]}"
 
 merge() { # the parts of all jobs, in order, as one file
   local part=$1 parts=() job

@@ -78,7 +78,7 @@ class Fusion:
 
 
 class SeparableError(ValueError):
-    """No minimum of the objective is found: a fusion separates the training data, or would but for what a far outlier hides."""
+    """No minimum of the objective is found: a fusion separates the training data, or a far outlier makes it look so."""
 
 
 def train_fusion(
@@ -354,7 +354,7 @@ def _newton(classes: list, penalty: np.ndarray) -> tuple[np.ndarray, float, int]
         value, gradient, hessian = trial
     raise SeparableError(
         "train_fusion: training data: got classes that a weighted sum of the scores separates, need some overlap for finite weights; "
-        f"or a score far outside the rest hides it. Use --ridge={AUTO_RIDGE} (or more) or --auto-ridge"
+        f"or a score far outside the rest makes it look so. Use --ridge={AUTO_RIDGE} (or more) or --auto-ridge"
     )
 
 

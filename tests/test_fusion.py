@@ -330,7 +330,7 @@ def test_a_ridge_fits_overlapping_scores_with_a_far_outlier():
     without = train_quietly(scores[:, None], is_genuine)
     scores[-1] = -1.25e7
     assert train_quietly(scores[:, None], is_genuine, ridge=1e-3).weights[0] == pytest.approx(without.weights[0], rel=0.02)
-    with pytest.raises(SeparableError, match="or a score far outside the rest hides it"):
+    with pytest.raises(SeparableError, match="or a score far outside the rest makes it look so"):
         train_quietly(scores[:, None], is_genuine)
 
 
