@@ -36,10 +36,13 @@ setup(
             "kaldiio>=2.18",
             "scikit-learn>=1.4",
             "selenium>=4.15",
+            "mypy>=1.10",
             "ruff>=0.6",
         ],
     },
     entry_points={
-        "console_scripts": [f"sd-{name.replace('_', '-')} = sdtools.bin.{name}:main" for name in COMMANDS],
+        "console_scripts": [
+            f"sd-{name.replace('_', '-')} = sdtools.bin.{name}:main" for name in COMMANDS
+        ],
     },
 )

@@ -35,8 +35,15 @@ def write_utterance(source, target, seed):
     samples = soundfile.read(source)[0]
     num_samples = int(RATE_HZ * MEAN_SEC * rng.uniform(0.5, 1.5))
     start = rng.integers(len(samples))
-    samples = np.take(samples, np.arange(start, start + num_samples), mode="wrap") * rng.uniform(0.5, 1)
-    soundfile.write(target, samples + 10 ** (-90 / 20) * rng.standard_normal(num_samples), RATE_HZ, subtype="PCM_16")
+    samples = np.take(samples, np.arange(start, start + num_samples), mode="wrap") * rng.uniform(
+        0.5, 1
+    )
+    soundfile.write(
+        target,
+        samples + 10 ** (-90 / 20) * rng.standard_normal(num_samples),
+        RATE_HZ,
+        subtype="PCM_16",
+    )
 
 
 def make_corpus(source, corpus, scale):
@@ -54,7 +61,11 @@ def make_corpus(source, corpus, scale):
                 row = of_class[i % len(of_class)]
                 new = f"{name[0].upper()}_{1000001 + len(lines)}.wav"
                 lines.append(" ".join([new, *row[1:]]))
-                tasks.append(joblib.delayed(write_utterance)(source / folder / row[0], corpus / folder / new, [len(lines), *num_utts]))
+                tasks.append(
+                    joblib.delayed(write_utterance)(
+                        source / folder / row[0], corpus / folder / new, [len(lines), *num_utts]
+                    )
+                )
         joblib.Parallel(2)(tasks)
         (corpus / protocol).write_text("\n".join(lines) + "\n")
 
@@ -65,7 +76,11 @@ def run_stage(recipe, stage, options):
     with open(recipe / f"stage{stage}.log", "w") as log:
         start, start_cpu = time.perf_counter(), cpu_seconds()
         subprocess.run(
-            ["./run.sh", "--stage", str(stage), "--stop-stage", str(stage), *options], cwd=recipe, env=env, stdout=log, check=True
+            ["./run.sh", "--stage", str(stage), "--stop-stage", str(stage), *options],
+            cwd=recipe,
+            env=env,
+            stdout=log,
+            check=True,
         )
     return time.perf_counter() - start, cpu_seconds() - start_cpu
 
@@ -78,13 +93,28 @@ def cpu_seconds():
 
 def gigabytes(folder):
     """Size of the files in a folder."""
-    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file() and not path.is_symlink()) / 1e9
+    return (
+        sum(
+            path.stat().st_size
+            for path in folder.rglob("*")
+            if path.is_file() and not path.is_symlink()
+        )
+        / 1e9
+    )
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("folder", type=Path, help="where to work; made, and what an earlier run left there is removed")
-    parser.add_argument("--scales", default="1", help="sizes of the corpus, 1 for that of ASVspoof 2017")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "folder",
+        type=Path,
+        help="where to work; made, and what an earlier run left there is removed",
+    )
+    parser.add_argument(
+        "--scales", default="1", help="sizes of the corpus, 1 for that of ASVspoof 2017"
+    )
     parser.add_argument("--systems", default="cf,cm,cfcm,fusion")
     parser.add_argument("--orders", default="6")
     parser.add_argument("--compress", action="store_true", help="features of 16 bits")
@@ -97,20 +127,41 @@ def main():
         (args.folder / name).symlink_to(ROOT / name)
     source = args.folder / "source"
     subprocess.run([sys.executable, ROOT / "local/prepare_mini_replay.py", source], check=True)
-    print(f"{machine()}; --systems={args.systems} --orders={args.orders} --compress={args.compress}")
+    print(
+        f"{machine()}; --systems={args.systems} --orders={args.orders} --compress={args.compress}"
+    )
     print("seconds on the clock (of processors)")
-    print("scale  utts  hours" + "".join(f"{name:>18}" for name in [*STAGES, "all"]) + "  memory    data     exp", flush=True)
+    print(
+        "scale  utts  hours"
+        + "".join(f"{name:>18}" for name in [*STAGES, "all"])
+        + "  memory    data     exp",
+        flush=True,
+    )
     recipe = args.folder / "egs/asvspoof2017/sd"
     for scale in map(float, args.scales.split(",")):
         for old in (args.folder / "egs", args.folder / "corpus"):
             shutil.rmtree(old, ignore_errors=True)
-        shutil.copytree(ROOT / "egs/asvspoof2017/sd", recipe, symlinks=True, ignore=shutil.ignore_patterns("data", "exp"))
+        shutil.copytree(
+            ROOT / "egs/asvspoof2017/sd",
+            recipe,
+            symlinks=True,
+            ignore=shutil.ignore_patterns("data", "exp"),
+        )
         make_corpus(source, args.folder / "corpus", scale)
-        options = ["--corpus", str(args.folder / "corpus"), "--systems", args.systems, "--orders", args.orders]
+        options = [
+            "--corpus",
+            str(args.folder / "corpus"),
+            "--systems",
+            args.systems,
+            "--orders",
+            args.orders,
+        ]
         options += ["--compress", str(args.compress).lower()]
         seconds = [run_stage(recipe, stage, options) for stage in range(len(STAGES))]
         num_utts = sum(round(scale * number) for numbers in NUM_UTTS.values() for number in numbers)
-        hours = sum(path.stat().st_size for path in (args.folder / "corpus").glob("*/*.wav")) / (2 * RATE_HZ * 3600)
+        hours = sum(path.stat().st_size for path in (args.folder / "corpus").glob("*/*.wav")) / (
+            2 * RATE_HZ * 3600
+        )
         peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1e6
         sizes = "".join(f"{gigabytes(recipe / name):>5.1f} GB" for name in ("data", "exp"))
         seconds.append(tuple(map(sum, zip(*seconds))))

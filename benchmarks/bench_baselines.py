@@ -10,13 +10,13 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 from timing import best_of_rounds, machine
 
-from sdtools.cqcc import CqccExtractor, CqccOptions
-from sdtools.envelope import EnvelopeOptions
-from sdtools.fdlp import FdlpExtractor, FdlpOptions
-from sdtools.filterbank import FilterBankOptions
-from sdtools.modulation import ModulationExtractor, ModulationOptions
-from sdtools.subbands import TriangularExtractor
-from sdtools.triangular import TriangularOptions
+from sdtools.features.cqcc import CqccExtractor, CqccOptions
+from sdtools.features.envelope import EnvelopeOptions
+from sdtools.features.fdlp import FdlpExtractor, FdlpOptions
+from sdtools.features.filterbank import FilterBankOptions
+from sdtools.features.modulation import ModulationExtractor, ModulationOptions
+from sdtools.features.subbands import TriangularExtractor
+from sdtools.features.triangular import TriangularOptions
 
 RATE_HZ = 16000
 NUM_SAMPLES = (17401, 40000, 47237, 64000, 70001, 100000, 160001)
@@ -35,12 +35,16 @@ def tc():
 
 def modulation():
     """B3: all three features."""
-    return ModulationExtractor(TriangularOptions(), ModulationOptions(), RATE_HZ, ("mcf", "mse", "stcc"))
+    return ModulationExtractor(
+        TriangularOptions(), ModulationOptions(), RATE_HZ, ("mcf", "mse", "stcc")
+    )
 
 
 def triangular():
     """CM with triangular filters, all four orders of Table 1."""
-    return TriangularExtractor(FilterBankOptions(), EnvelopeOptions(), RATE_HZ, orders=(0, 2, 4, 6), features=("cm",))
+    return TriangularExtractor(
+        FilterBankOptions(), EnvelopeOptions(), RATE_HZ, orders=(0, 2, 4, 6), features=("cm",)
+    )
 
 
 SYSTEMS = (cqcc, tc, modulation, triangular)
@@ -51,7 +55,9 @@ def framewise_fft(samples):
 
 
 def main():
-    print(f"Baseline features: {machine()}; one core, {len(NUM_SAMPLES)} utterances, best of {NUM_ROUNDS} interleaved rounds")
+    print(
+        f"Baseline features: {machine()}; one core, {len(NUM_SAMPLES)} utterances, best of {NUM_ROUNDS} interleaved rounds"
+    )
     rng = np.random.default_rng(0)
     utterances = [0.1 * rng.standard_normal(num_samples) for num_samples in NUM_SAMPLES]
     durations = np.array(NUM_SAMPLES) / RATE_HZ
@@ -60,9 +66,16 @@ def main():
         set_up = best_of_rounds({"set-up": system}, 1)["set-up"]
         extractor = system()
         extractor(utterances[0])  # compiles and imports
-        functions = {(f, i): lambda f=f, u=u: f(u) for i, u in enumerate(utterances) for f in (extractor, framewise_fft)}
+        functions = {
+            (f, i): lambda f=f, u=u: f(u)
+            for i, u in enumerate(utterances)
+            for f in (extractor, framewise_fft)
+        }
         best = best_of_rounds(functions, NUM_ROUNDS)
-        ours, theirs = (np.array([best[f, i] for i in range(len(utterances))]) for f in (extractor, framewise_fft))
+        ours, theirs = (
+            np.array([best[f, i] for i in range(len(utterances))])
+            for f in (extractor, framewise_fft)
+        )
         print(
             f"{system.__name__:<12}{set_up:>10.2f}{ours.sum() / durations.sum():>9.4f}{(ours / durations).max():>13.4f}"
             f"{ours.sum() / theirs.sum():>16.1f}"

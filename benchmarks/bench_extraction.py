@@ -15,11 +15,11 @@ import scipy.signal
 from threadpoolctl import threadpool_limits
 from timing import best_of_rounds, machine
 
-from sdtools import envelope
-from sdtools.differentiation import differentiate
-from sdtools.envelope import EnvelopeOptions
-from sdtools.filterbank import FilterBankOptions, design
-from sdtools.subbands import SubbandExtractor
+from sdtools.features import envelope
+from sdtools.features.differentiation import differentiate
+from sdtools.features.envelope import EnvelopeOptions
+from sdtools.features.filterbank import FilterBankOptions, design
+from sdtools.features.subbands import SubbandExtractor
 
 RATE_HZ = 16000
 DURATION_SEC = 4.0
@@ -30,7 +30,10 @@ NUM_UTTS = 32  # for two threads
 def plain(samples, orders, bank_options=FilterBankOptions(), options=EnvelopeOptions()):  # noqa: B008 - frozen
     """CF and CM by scipy's lfilter, numpy's differences and FFT, in float64."""
     bank, freqs_hz = design(bank_options, RATE_HZ), options.freqs_hz(RATE_HZ)
-    bands = np.stack([scipy.signal.lfilter(b, a, samples) for b, a in zip(bank.numerators, bank.denominators)], axis=1)
+    bands = np.stack(
+        [scipy.signal.lfilter(b, a, samples) for b, a in zip(bank.numerators, bank.denominators)],
+        axis=1,
+    )
     for order in orders:
         magnitudes = envelope.spectrum(differentiate(bands, order), options, RATE_HZ)
         envelope.centroid_frequency(magnitudes, freqs_hz, options.magnitude_floor)
@@ -46,15 +49,22 @@ def other_toolkits(samples):
     except ImportError:
         print("spafe and librosa are not installed: pip install -e '.[bench]'")
         return {}
-    return {"spafe LFCC": lambda: lfcc(samples, fs=RATE_HZ), "librosa CQT": lambda: librosa.cqt(samples, sr=RATE_HZ)}
+    return {
+        "spafe LFCC": lambda: lfcc(samples, fs=RATE_HZ),
+        "librosa CQT": lambda: librosa.cqt(samples, sr=RATE_HZ),
+    }
 
 
 def main():
-    print(f"Feature extraction: {machine()}; one core, {DURATION_SEC:g} s utterances, best of {NUM_ROUNDS} interleaved rounds")
+    print(
+        f"Feature extraction: {machine()}; one core, {DURATION_SEC:g} s utterances, best of {NUM_ROUNDS} interleaved rounds"
+    )
     samples = 0.1 * np.random.default_rng(0).standard_normal(int(DURATION_SEC * RATE_HZ))
     square = np.ones((1024, 1024), np.float32)
     peers = other_toolkits(samples)
-    print(f"{'orders':<10}{'RTF':>9}{'plain RTF':>11}{'times faster':>14}{'bound RTF':>11}{'share of bound':>16}")
+    print(
+        f"{'orders':<10}{'RTF':>9}{'plain RTF':>11}{'times faster':>14}{'bound RTF':>11}{'share of bound':>16}"
+    )
     for orders in ((6,), (0, 2, 4, 6)):
         extractor = SubbandExtractor(FilterBankOptions(), EnvelopeOptions(), RATE_HZ, orders=orders)
         functions = {
@@ -73,11 +83,16 @@ def main():
             f"{best['plain'] / best['ours']:>14.1f}{bound / DURATION_SEC:>11.4f}{bound / best['ours']:>15.0%}"
         )
         for name in peers:
-            print(f"  {name}: RTF {best[name] / DURATION_SEC:.4f}, {best[name] / best['ours']:.1f} times ours")
+            print(
+                f"  {name}: RTF {best[name] / DURATION_SEC:.4f}, {best[name] / best['ours']:.1f} times ours"
+            )
 
     utts = [samples + 0.001 * i for i in range(NUM_UTTS)]
     with ThreadPoolExecutor(2) as pool:
-        threads = {"one": lambda: [extractor(utt) for utt in utts], "two": lambda: list(pool.map(extractor, utts))}
+        threads = {
+            "one": lambda: [extractor(utt) for utt in utts],
+            "two": lambda: list(pool.map(extractor, utts)),
+        }
         best = best_of_rounds(threads, NUM_ROUNDS, time.perf_counter)
     print(f"two threads by utterance, orders 0,2,4,6: {best['one'] / best['two']:.2f} times one")
 

@@ -15,7 +15,7 @@ from sklearn.mixture import GaussianMixture
 from threadpoolctl import threadpool_limits
 from timing import best_of_rounds, machine
 
-from sdtools.gmm import DiagGmm, accumulate, log_likelihood, update
+from sdtools.gmm.mixture import DiagGmm, accumulate, log_likelihood, update
 
 NUM_FRAMES, DIM, NUM_COMPONENTS, NUM_ROUNDS = 100_000, 120, 512, 8
 UTTERANCE = 310  # frames, the mean of ASVspoof 2017
@@ -23,23 +23,42 @@ UTTERANCE = 310  # frames, the mean of ASVspoof 2017
 
 def scikit_learn_fit(frames, gmm, num_passes):
     warnings.simplefilter("ignore", ConvergenceWarning)
-    start = {"weights_init": gmm.weights, "means_init": gmm.means, "precisions_init": 1 / gmm.variances}
+    start = {
+        "weights_init": gmm.weights,
+        "means_init": gmm.means,
+        "precisions_init": 1 / gmm.variances,
+    }
     start = {name: values.astype(np.float32) for name, values in start.items()}
-    GaussianMixture(len(gmm.weights), covariance_type="diag", max_iter=num_passes, tol=0, **start).fit(frames)
+    GaussianMixture(
+        len(gmm.weights), covariance_type="diag", max_iter=num_passes, tol=0, **start
+    ).fit(frames)
 
 
 def main():
-    print(f"GMM: {machine()}; one BLAS thread, processor time, best of {NUM_ROUNDS} interleaved rounds")
+    print(
+        f"GMM: {machine()}; one BLAS thread, processor time, best of {NUM_ROUNDS} interleaved rounds"
+    )
     print(f"{NUM_FRAMES} frames x {DIM}, {NUM_COMPONENTS} components, float32")
 
     rng = np.random.default_rng(0)
     centres = 0.5 * rng.standard_normal((NUM_COMPONENTS, DIM))
-    frames = (centres[rng.integers(NUM_COMPONENTS, size=NUM_FRAMES)] + rng.standard_normal((NUM_FRAMES, DIM))).astype(np.float32)
+    frames = (
+        centres[rng.integers(NUM_COMPONENTS, size=NUM_FRAMES)]
+        + rng.standard_normal((NUM_FRAMES, DIM))
+    ).astype(np.float32)
     weights = np.full(NUM_COMPONENTS, 1 / NUM_COMPONENTS)
-    gmm, wide = (DiagGmm(weights, centres, np.full_like(centres, variance)) for variance in (1, 100))
+    gmm, wide = (
+        DiagGmm(weights, centres, np.full_like(centres, variance)) for variance in (1, 100)
+    )
     utterances = [frames[start : start + UTTERANCE] for start in range(0, NUM_FRAMES, UTTERANCE)]
-    terms, rows = np.hstack([frames, frames**2]), rng.standard_normal((2 * DIM, NUM_COMPONENTS)).astype(np.float32)
-    scores, sums = np.empty((NUM_FRAMES, NUM_COMPONENTS), np.float32), np.empty((NUM_COMPONENTS, 2 * DIM), np.float32)
+    terms, rows = (
+        np.hstack([frames, frames**2]),
+        rng.standard_normal((2 * DIM, NUM_COMPONENTS)).astype(np.float32),
+    )
+    scores, sums = (
+        np.empty((NUM_FRAMES, NUM_COMPONENTS), np.float32),
+        np.empty((NUM_COMPONENTS, 2 * DIM), np.float32),
+    )
     accumulate(gmm, frames[:1000])  # compiles
     with threadpool_limits(1):
         best = best_of_rounds(
@@ -47,7 +66,9 @@ def main():
                 "product": lambda: np.matmul(terms, rows, out=scores),
                 "second product": lambda: np.matmul(scores.T, terms, out=sums),
                 "pass": lambda: update(accumulate(gmm, frames)),
-                "pass by utterance": lambda: update(reduce(lambda stats, utt: accumulate(gmm, utt, stats), utterances, None)),
+                "pass by utterance": lambda: update(
+                    reduce(lambda stats, utt: accumulate(gmm, utt, stats), utterances, None)
+                ),
                 "pass, all posteriors count": lambda: update(accumulate(wide, frames)),
                 "scoring": lambda: log_likelihood(gmm, frames),
             },
@@ -62,7 +83,9 @@ def main():
     print(
         f"scoring: {best['scoring']:.3f} s; its product alone {best['product']:.3f} s: {best['product'] / best['scoring']:.1%} of the bound"
     )
-    print(f"scikit-learn EM pass: {scikit_learn:.3f} s, {scikit_learn / best['pass']:.2f} times ours")
+    print(
+        f"scikit-learn EM pass: {scikit_learn:.3f} s, {scikit_learn / best['pass']:.2f} times ours"
+    )
 
 
 if __name__ == "__main__":

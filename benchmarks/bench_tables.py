@@ -13,8 +13,8 @@ import time
 
 import numpy as np
 
-from sdtools.specifiers import index_pairs, read_scp
-from sdtools.tables import open_table, open_writer
+from sdtools.tables.specifiers import index_pairs, read_scp
+from sdtools.tables.table import open_table, open_writer
 
 SHAPE = (300, 80)
 NUM_LINES = 1_000_000
@@ -70,21 +70,34 @@ def main():
             "scp:feats.scp": (read_table, f"scp:{folder}/feats.scp"),
             "ark:feats.ark": (read_table, f"ark:{folder}/feats.ark"),
         }
-        rounds = [{name: seconds(*reader) for name, reader in readers.items()} for _ in range(NUM_ROUNDS)]
+        rounds = [
+            {name: seconds(*reader) for name, reader in readers.items()} for _ in range(NUM_ROUNDS)
+        ]
         best = {name: min(times[name] for times in rounds) for name in readers}
-        print(f"{args.num_utts} utterances x {SHAPE[0]} x {SHAPE[1]} float32 in order, best of {NUM_ROUNDS} alternating rounds")
+        print(
+            f"{args.num_utts} utterances x {SHAPE[0]} x {SHAPE[1]} float32 in order, best of {NUM_ROUNDS} alternating rounds"
+        )
         print(f"{'':<20}{'us/utt':>8}{'GB/s':>7}{'to new arrays':>15}{'to one buffer':>15}")
         for name, time_sec in best.items():
-            ratios = [time_sec / best[plain] for plain in ("plain, new arrays", "plain, one buffer")]
+            ratios = [
+                time_sec / best[plain] for plain in ("plain, new arrays", "plain, one buffer")
+            ]
             rate = num_bytes * args.num_utts / time_sec / 1e9
-            print(f"{name:<20}{time_sec / args.num_utts * 1e6:>8.1f}{rate:>7.1f}{ratios[0]:>15.2f}{ratios[1]:>15.2f}")
+            print(
+                f"{name:<20}{time_sec / args.num_utts * 1e6:>8.1f}{rate:>7.1f}{ratios[0]:>15.2f}{ratios[1]:>15.2f}"
+            )
 
         path = f"{folder}/lines.scp"
         with open(path, "w", encoding="utf-8") as file:
-            file.writelines(f"spk{i // 10:05d}-utt{i:07d} feats/raw_cf_sd0.{i // 1000}.ark:{i * num_bytes}\n" for i in range(NUM_LINES))
+            file.writelines(
+                f"spk{i // 10:05d}-utt{i:07d} feats/raw_cf_sd0.{i // 1000}.ark:{i * num_bytes}\n"
+                for i in range(NUM_LINES)
+            )
         in_order = seconds(read_scp, path)
         by_key = in_order + seconds(index_pairs, read_scp(path), path)
-        print(f"script file of {NUM_LINES} lines: opened in {in_order:.2f} s, by key in {by_key:.2f} s")
+        print(
+            f"script file of {NUM_LINES} lines: opened in {in_order:.2f} s, by key in {by_key:.2f} s"
+        )
 
 
 if __name__ == "__main__":

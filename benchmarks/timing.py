@@ -10,7 +10,10 @@ def machine():
     """Processor, its vector instructions and number of cores."""
     path = Path("/proc/cpuinfo")
     info = path.read_text() if path.exists() else ""
-    model = next((line.split(":")[1].strip() for line in info.splitlines() if line.startswith("model name")), platform.processor())
+    model = next(
+        (line.split(":")[1].strip() for line in info.splitlines() if line.startswith("model name")),
+        platform.processor(),
+    )
     vectors = next((name for name in ("AVX512", "AVX2") if name.lower() in info), "no AVX2")
     return f"{model}, {vectors}, {os.cpu_count()} cores"
 

@@ -12,13 +12,15 @@ import sys
 import warnings
 from pathlib import Path
 
-from sdtools import cli, scores, summary
-from sdtools.extraction import AudioOptions
-from sdtools.fusion import FusionOptions, apply_fusion, train_fusion
-from sdtools.metrics import MetricOptions, sort_scores
-from sdtools.model import write_model
-from sdtools.streams import printable
-from sdtools.tables import open_table
+from sdtools.audio.decoding import AudioOptions
+from sdtools.detect.model import write_model
+from sdtools.errors import printable
+from sdtools.options import load_settings
+from sdtools.scoring import evaluation as summary
+from sdtools.scoring import files as scores
+from sdtools.scoring.fusion import FusionOptions, apply_fusion, train_fusion
+from sdtools.scoring.metrics import MetricOptions, sort_scores
+from sdtools.tables.table import open_table
 
 
 def table(path, kind):
@@ -29,9 +31,17 @@ def table(path, kind):
 
 def counts(sets):
     """What data directories hold: trials of each class, speakers, hours where they are known."""
-    labels = [value for folder in sets for value in scores.read_utt2label(str(folder / "utt2label")).values()]
+    labels = [
+        value
+        for folder in sets
+        for value in scores.read_utt2label(str(folder / "utt2label")).values()
+    ]
     speakers = {value for folder in sets for value in table(folder / "utt2spk", "token")}
-    record = {"data": [str(folder) for folder in sets], "num_genuine": sum(labels), "num_spoof": len(labels) - sum(labels)}
+    record = {
+        "data": [str(folder) for folder in sets],
+        "num_genuine": sum(labels),
+        "num_spoof": len(labels) - sum(labels),
+    }
     record["num_speakers"] = len(speakers)
     if all((folder / "utt2dur").is_file() for folder in sets):
         seconds = sum(value for folder in sets for value in table(folder / "utt2dur", "float"))
@@ -47,7 +57,9 @@ def make_model(data, exp, name, options):
         fusion, trained_on = scores.read_fusion(str(path))
         members = [Path(system).parent.parent.name for system in trained_on]
         if bad := {"", ".."} & set(members):
-            raise ValueError(f"{path}: systems: got a folder {bad.pop()!r}, need <exp>/<system>/scores/dev.txt. Train the fusion again")
+            raise ValueError(
+                f"{path}: systems: got a folder {bad.pop()!r}, need <exp>/<system>/scores/dev.txt. Train the fusion again"
+            )
     paths = [str(exp / member / "scores" / "dev.txt") for member in members]
     trials, is_genuine = scores.read_trials(str(dev), paths)
     if not path.is_file():
@@ -58,24 +70,39 @@ def make_model(data, exp, name, options):
     about = {
         "name": name,
         "note": options.note,
-        "sample_rate_hz": cli.load_settings(confs[members[0]], AudioOptions).sample_rate_hz,
+        "sample_rate_hz": load_settings(confs[members[0]], AudioOptions).sample_rate_hz,
         "trained_on": counts([data / members[0] / part for part in ("train", "dev")]),
         "calibrated_on": counts([data / members[0] / "dev"]),
-        "thresholds": summary.threshold_record(str(dev), ", ".join(paths), of_class, MetricOptions(), options.false_alarm_rate),
+        "thresholds": summary.threshold_record(
+            str(dev), ", ".join(paths), of_class, MetricOptions(), options.false_alarm_rate
+        ),
     }
-    write_model(exp / name / "model", {member: exp / member for member in members}, confs, fusion, about)
+    write_model(
+        exp / name / "model", {member: exp / member for member in members}, confs, fusion, about
+    )
 
 
 def main():
     """Read, calibrate, write."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--note", default="", help="what the models were trained on, a sentence")
-    parser.add_argument("--false-alarm-rate", type=float, default=0.01, help="of dev, that one threshold lets pass (0.01)")
+    parser.add_argument(
+        "--false-alarm-rate",
+        type=float,
+        default=0.01,
+        help="of dev, that one threshold lets pass (0.01)",
+    )
     parser.add_argument("data", type=Path, help="with dev/utt2label and <system>/{train,dev}")
-    parser.add_argument("exp", type=Path, help="with <system>/{genuine,spoof}.gmm and <system>/scores/dev.txt")
+    parser.add_argument(
+        "exp", type=Path, help="with <system>/{genuine,spoof}.gmm and <system>/scores/dev.txt"
+    )
     parser.add_argument("systems", nargs="+", metavar="system")
     options = parser.parse_args()
-    warnings.showwarning = lambda message, *_, **__: print(f"{Path(__file__).name}: {name}: {message}", file=sys.stderr)
+    warnings.showwarning = lambda message, *_, **__: print(
+        f"{Path(__file__).name}: {name}: {message}", file=sys.stderr
+    )
     try:
         for name in options.systems:
             make_model(options.data, options.exp, name, options)

@@ -11,8 +11,9 @@ import re
 import sys
 from pathlib import Path
 
-from sdtools.streams import open_output, printable
-from sdtools.summary import percent, read_figures
+from sdtools.errors import printable
+from sdtools.scoring.evaluation import percent, read_figures
+from sdtools.tables.output import open_output
 
 FEATURES = {"cf": "CF + Δ + ΔΔ", "cm": "CM + Δ + ΔΔ", "cmtri": "CM + Δ + ΔΔ (Tri)"}
 SYSTEMS = {  # (row, head of a column, system); {} is the highest order
@@ -34,13 +35,22 @@ PAPER = {  # EER in percent on eval of ASVspoof 2017 Version 2.0
     **{"cqcc": 12.24, "tc": 14.89, "b3": 6.54, "cfcm_sd6": 8.58, "fusion": 8.80},
 }
 PAPER_TRIALS = (1298, 12008)  # genuine and replayed
-CONDITIONS = {"env": "environment", "playback": "playback device", "recorder": "recording device", "phrase": "phrase", "spk": "speaker"}
+CONDITIONS = {
+    "env": "environment",
+    "playback": "playback device",
+    "recorder": "recording device",
+    "phrase": "phrase",
+    "spk": "speaker",
+}
 
 
 def markdown(rows):
     """A table whose columns are aligned, so that it reads well in a terminal too."""
     widths = [max(map(len, column)) for column in zip(*rows)]
-    lines = ["| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths)) + " |" for row in rows]
+    lines = [
+        "| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths)) + " |"
+        for row in rows
+    ]
     lines.insert(1, "|" + "|".join("-" * (width + 2) for width in widths) + "|")
     return "\n".join(lines)
 
@@ -59,7 +69,10 @@ def table_1(systems, orders, methods, paper):
         names = [f"{feature}_sd{order}" for order in orders]
         if all(name in systems for name in names):
             columns = [eers(systems[name], name, methods, paper) for name in names]
-            rows += [[title, *[kind] * (len(kinds) > 1), *figures] for kind, figures in zip(kinds, zip(*columns))]
+            rows += [
+                [title, *[kind] * (len(kinds) > 1), *figures]
+                for kind, figures in zip(kinds, zip(*columns))
+            ]
     return rows
 
 
@@ -75,7 +88,9 @@ def table_2(systems, top, methods, paper):
 
 def table_by(systems, top, column, method):
     """A row for each condition, a column for each system of Table 2."""
-    heads = {name.format(top): head for name, (_, head) in SYSTEMS.items() if name.format(top) in systems}
+    heads = {
+        name.format(top): head for name, (_, head) in SYSTEMS.items() if name.format(top) in systems
+    }
     conditions = {name: systems[name]["by"][column] for name in heads}
     rows = [[CONDITIONS.get(column, column), "replayed", *heads.values()]]
     for condition, figures in next(iter(conditions.values())).items():
@@ -88,16 +103,27 @@ def report(figures, with_paper):
     """All tables as text; the paper's figures of its score-level fusion are those of order 6."""
     systems = {Path(system["system"]).parent.parent.name: system for system in figures["systems"]}
     methods = figures["options"]["eer"]
-    orders = sorted({int(found[1]) for name in systems if (found := re.fullmatch(r"(?:cf|cm|cmtri|cfcm)_sd(\d+)", name))})
+    orders = sorted(
+        {
+            int(found[1])
+            for name in systems
+            if (found := re.fullmatch(r"(?:cf|cm|cmtri|cfcm)_sd(\d+)", name))
+        }
+    )
     top = orders[-1] if orders else 0
-    paper = {name: eer for name, eer in PAPER.items() if with_paper and (name != "fusion" or top == 6)}
+    paper = {
+        name: eer for name, eer in PAPER.items() if with_paper and (name != "fusion" or top == 6)
+    }
     some = next(iter(systems.values()))
     how = methods[0] if len(methods) == 1 else f"by {' and '.join(methods)}"
     parts = []
     alone = len(orders) == 1 and f"cmtri_sd{top}" not in systems  # Table 2 has it all
     if not alone and len(rows := table_1(systems, orders, methods, paper)) > 1:
         trials = f"{some['num_genuine']} genuine and {some['num_spoof']} replayed trials"
-        parts += [f"Table 1: EER (%, {how}) on eval, {trials}, by number of spatial differentiations (SD)", markdown(rows)]
+        parts += [
+            f"Table 1: EER (%, {how}) on eval, {trials}, by number of spatial differentiations (SD)",
+            markdown(rows),
+        ]
     if len(rows := table_2(systems, top, methods, paper)) > 1:
         parts += [f"Table 2: EER (%, {how}) before and after fusion", markdown(rows)]
         for column in some["by"] if with_paper else ():
@@ -105,23 +131,33 @@ def report(figures, with_paper):
             parts += [title, markdown(table_by(systems, top, column, methods[0]))]
     if with_paper and (some["num_genuine"], some["num_spoof"]) != PAPER_TRIALS:
         num_genuine, num_spoof = PAPER_TRIALS
-        parts.append(f"The paper's figures are those of the whole of eval, {num_genuine} genuine and {num_spoof} replayed trials.")
+        parts.append(
+            f"The paper's figures are those of the whole of eval, {num_genuine} genuine and {num_spoof} replayed trials."
+        )
     for name in ("b3", "fusion"):
         if name in systems:
             costs = f"Cllr {systems[name]['cllr']:.3f} on eval (minCllr {systems[name]['min_cllr']:.3f})"
-            parts.append(f"{'B3' if name == 'b3' else 'Score level'}: logistic regression trained on dev, {costs}.")
+            parts.append(
+                f"{'B3' if name == 'b3' else 'Score level'}: logistic regression trained on dev, {costs}."
+            )
     return "\n\n".join(parts)
 
 
 def main():
     """Read, print, write."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument(
         "--paper",
         action="store_true",
         help="show the paper's figures beside ours, and EERs by condition: only where the corpus is the paper's",
     )
-    parser.add_argument("--command", default="./run.sh", help="what the first line of the file says made it (default %(default)s)")
+    parser.add_argument(
+        "--command",
+        default="./run.sh",
+        help="what the first line of the file says made it (default %(default)s)",
+    )
     parser.add_argument("results", help="from sd-eval-scores --json")
     parser.add_argument("out", help="Markdown file")
     args = parser.parse_args()

@@ -24,16 +24,23 @@ import synth_speech
 from scipy import signal
 from tqdm import tqdm
 
-from sdtools import replay
-from sdtools.audio import find_sounds
+from sdtools.audio.decoding import find_sounds
+from sdtools.replay import devices as replay
 
 RATE_HZ = synth_speech.RATE_HZ
 SETS = {"train": "T", "dev": "D", "eval": "E"}
-NUM_DEVICES = {"train": 8, "dev": 5, "eval": 8}  # environments, and as many playback devices and recorders
+NUM_DEVICES = {
+    "train": 8,
+    "dev": 5,
+    "eval": 8,
+}  # environments, and as many playback devices and recorders
 LEVEL_DBFS = (-34, -24)
 SNR_DB = (20, 40)
 NOISE_SLOPE_DB = (-8, -2)
-LIVE_DRR_DB = (10, 25)  # one speaks into a telephone from nearby; a replay is recorded from farther away
+LIVE_DRR_DB = (
+    10,
+    25,
+)  # one speaks into a telephone from nearby; a replay is recorded from farther away
 SETTINGS = "mini_replay.json"  # says how the corpus was made, and that it may be replaced
 
 
@@ -58,28 +65,47 @@ class Utterance:
 
 def main(argv=None):
     """Run the command line."""
-    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False)
+    parser = Parser(
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
     parser.add_argument("corpus", metavar="<corpus-dir>", type=Path)
-    parser.add_argument("--seed", type=int, default=0, help="another seed, another corpus; the same seed, the same bytes (default 0)")
+    parser.add_argument(
+        "--seed",
+        type=int,
+        default=0,
+        help="another seed, another corpus; the same seed, the same bytes (default 0)",
+    )
     for option, what, default in (
         ("--num-speakers", "speakers (with --speech-dir, their proportion)", "20,10,20"),
         ("--num-genuine", "genuine utterances", "120,60,100"),
         ("--num-spoof", "replayed utterances", "120,60,200"),
     ):
-        parser.add_argument(option, type=counts, default=default, metavar="TRAIN,DEV,EVAL", help=f"{what} (default {default})")
+        parser.add_argument(
+            option,
+            type=counts,
+            default=default,
+            metavar="TRAIN,DEV,EVAL",
+            help=f"{what} (default {default})",
+        )
     parser.add_argument(
         "--speech-dir",
         type=Path,
         help="speech to use instead of the synthesiser: any sound files, 16 kHz or more, searched in subfolders; the speaker is the"
         " file's name up to the first '-', or its folder's name if there is none",
     )
-    parser.add_argument("--nj", type=int, default=2, help="processes; does not change the result (default 2)")
+    parser.add_argument(
+        "--nj", type=int, default=2, help="processes; does not change the result (default 2)"
+    )
     args = parser.parse_args(argv)
     for option, bound in (("seed", 0), ("nj", 1)):
         if getattr(args, option) < bound:
             fail(f"--{option}: got {getattr(args, option)}, need {bound} or more")
     if args.corpus.exists() and not (args.corpus / SETTINGS).exists():
-        fail(f"{args.corpus}: exists and was not made by this script. Choose another directory or remove it")
+        fail(
+            f"{args.corpus}: exists and was not made by this script. Choose another directory or remove it"
+        )
     new = args.corpus.with_name(f".{args.corpus.name}.tmp")
     shutil.rmtree(new, ignore_errors=True)  # of a run that was killed
     try:
@@ -99,7 +125,9 @@ def counts(text):
     """Numbers for train, dev and eval from an option's value."""
     values = text.split(",")
     if len(values) != len(SETS) or not all(v.isdecimal() and int(v) for v in values):
-        raise argparse.ArgumentTypeError(f"got {text}, need three numbers of 1 or more, as in 20,10,20")
+        raise argparse.ArgumentTypeError(
+            f"got {text}, need three numbers of 1 or more, as in 20,10,20"
+        )
     return dict(zip(SETS, map(int, values)))
 
 
@@ -121,7 +149,13 @@ def synthetic_speech(args):
         for i in range(args.num_genuine[name]):
             take, speaker = divmod(i, num_speakers)
             phrase = 1 + (speaker + take) % synth_speech.NUM_PHRASES
-            sources[name].append((f"M{first + speaker:04}", f"S{phrase:02}", (args.seed, first + speaker, phrase, take)))
+            sources[name].append(
+                (
+                    f"M{first + speaker:04}",
+                    f"S{phrase:02}",
+                    (args.seed, first + speaker, phrase, take),
+                )
+            )
         first += num_speakers
     return sources
 
@@ -134,26 +168,47 @@ def own_speech(args):
     for path in find_sounds(args.speech_dir):
         info = soundfile.info(path)
         if info.samplerate < RATE_HZ:
-            raise ValueError(f"{path}: sample rate: got {info.samplerate}, need {RATE_HZ} or more. Take it out of --speech-dir")
+            raise ValueError(
+                f"{path}: sample rate: got {info.samplerate}, need {RATE_HZ} or more. Take it out of --speech-dir"
+            )
         if info.duration < 1.5:
             num_short += 1
             continue
         speaker = path.name.split("-")[0] if "-" in path.name else path.parent.name
-        edges = np.linspace(0, info.frames, int(np.ceil(info.duration / 4)) + 1).astype(int).tolist()
+        edges = (
+            np.linspace(0, info.frames, int(np.ceil(info.duration / 4)) + 1).astype(int).tolist()
+        )
         pieces.setdefault(speaker, []).extend((str(path), *edge) for edge in pairwise(edges))
     if num_short:
         log(f"{args.speech_dir}: {num_short} files shorter than 1.5 s left out")
     if len(pieces) < 6:
-        raise ValueError(f"{args.speech_dir}: got {len(pieces)} speakers, need 6 or more, two for every set. Name files <speaker>-<name>")
+        raise ValueError(
+            f"{args.speech_dir}: got {len(pieces)} speakers, need 6 or more, two for every set. Name files <speaker>-<name>"
+        )
     speakers = np.random.default_rng(args.seed).permutation(sorted(pieces)).tolist()
-    share = np.cumsum(list(args.num_speakers.values())) * len(speakers) / sum(args.num_speakers.values())
-    bounds = [0, *np.clip(share.round().astype(int), [2, 4, 6], len(speakers) - np.array([4, 2, 0])).tolist()]
+    share = (
+        np.cumsum(list(args.num_speakers.values()))
+        * len(speakers)
+        / sum(args.num_speakers.values())
+    )
+    bounds = [
+        0,
+        *np.clip(
+            share.round().astype(int), [2, 4, 6], len(speakers) - np.array([4, 2, 0])
+        ).tolist(),
+    ]
     sources = {}
     for name, begin, end in zip(SETS, bounds, bounds[1:]):
-        every = [(f"M{i + 1:04}", "S00", piece) for i in range(begin, end) for piece in pieces[speakers[i]]]
+        every = [
+            (f"M{i + 1:04}", "S00", piece)
+            for i in range(begin, end)
+            for piece in pieces[speakers[i]]
+        ]
         order = np.random.default_rng([args.seed, begin]).permutation(len(every))
         sources[name] = [every[order[i % len(every)]] for i in range(args.num_genuine[name])]
-        log(f"{name}: {end - begin} speakers, {len(every)} pieces of speech for {args.num_genuine[name]} genuine utterances")
+        log(
+            f"{name}: {end - begin} speakers, {len(every)} pieces of speech for {args.num_genuine[name]} genuine utterances"
+        )
     return sources
 
 
@@ -165,18 +220,35 @@ def make_corpus(args, sources, corpus):
         folder = corpus / f"ASVspoof2017_V2_{name}"
         folder.mkdir()
         utterances = plan_set(args, name, sources[name], list(devices[name]))
-        tasks = (joblib.delayed(write_utterance)(u, [devices[name][d] for d in u.devices], folder) for u in utterances)
+        tasks = (
+            joblib.delayed(write_utterance)(u, [devices[name][d] for d in u.devices], folder)
+            for u in utterances
+        )
         jobs = joblib.Parallel(args.nj, return_as="generator_unordered")(tasks)
         for _ in tqdm(jobs, desc=name, total=len(utterances), disable=None):
             pass
         lines = [
-            " ".join([f"{u.name}.wav", "spoof" if u.devices else "genuine", u.speaker, u.phrase, *(u.devices or "---")]) for u in utterances
+            " ".join(
+                [
+                    f"{u.name}.wav",
+                    "spoof" if u.devices else "genuine",
+                    u.speaker,
+                    u.phrase,
+                    *(u.devices or "---"),
+                ]
+            )
+            for u in utterances
         ]
         protocol = f"ASVspoof2017_V2_{name}.{'trn' if name == 'train' else 'trl'}.txt"
         (corpus / "protocol_V2" / protocol).write_text("\n".join(lines) + "\n")
-        log(f"{name}: {args.num_genuine[name]} genuine and {args.num_spoof[name]} replayed utterances")
+        log(
+            f"{name}: {args.num_genuine[name]} genuine and {args.num_spoof[name]} replayed utterances"
+        )
     settings = {key: value for key, value in vars(args).items() if key not in ("corpus", "nj")}
-    settings["devices"] = {name: {key: asdict(device) for key, device in some.items()} for name, some in devices.items()}
+    settings["devices"] = {
+        name: {key: asdict(device) for key, device in some.items()}
+        for name, some in devices.items()
+    }
     (corpus / SETTINGS).write_text(json.dumps(settings, indent=1, default=str) + "\n")
 
 
@@ -193,7 +265,11 @@ def draw_devices(rng):
     devices, first = {}, 1
     for name, number in NUM_DEVICES.items():
         devices[name] = {}
-        for letter, draw in (("E", replay.draw_room), ("P", replay.draw_loudspeaker), ("R", replay.draw_microphone)):
+        for letter, draw in (
+            ("E", replay.draw_room),
+            ("P", replay.draw_loudspeaker),
+            ("R", replay.draw_microphone),
+        ):
             devices[name] |= {f"{letter}{i:02}": draw(rng) for i in range(first, first + number)}
         first += number
     return devices
@@ -203,11 +279,17 @@ def plan_set(args, name, sources, devices):
     """Utterances of a set: genuine ones first (in eval all are shuffled); the replayed ones go through the same sources."""
     rng = np.random.default_rng([args.seed, 2, ord(SETS[name])])
     num_spoof = args.num_spoof[name]
-    triples = zip(*(rng.choice([d for d in devices if d[0] == kind], num_spoof).tolist() for kind in "EPR"))
-    rows = [(source, ()) for source in sources] + [(sources[i % len(sources)], triple) for i, triple in enumerate(triples)]
+    triples = zip(
+        *(rng.choice([d for d in devices if d[0] == kind], num_spoof).tolist() for kind in "EPR")
+    )
+    rows = [(source, ()) for source in sources] + [
+        (sources[i % len(sources)], triple) for i, triple in enumerate(triples)
+    ]
     order = rng.permutation(len(rows)) if name == "eval" else np.arange(len(rows))
     return [
-        Utterance(f"{SETS[name]}_{1000001 + i}", *rows[j][0], rows[j][1], (args.seed, ord(SETS[name]), j))
+        Utterance(
+            f"{SETS[name]}_{1000001 + i}", *rows[j][0], rows[j][1], (args.seed, ord(SETS[name]), j)
+        )
         for i, j in enumerate(order.tolist())
     ]
 
@@ -221,12 +303,16 @@ def read_source(source):
         if rate_hz != RATE_HZ:
             samples = signal.resample_poly(samples, RATE_HZ, rate_hz)
         if not 0 < np.max(np.abs(samples)) < np.inf:
-            raise ValueError(f"{path}: samples {first} to {end}: got silence, NaN or infinity, need speech. Take it out of --speech-dir")
+            raise ValueError(
+                f"{path}: samples {first} to {end}: got silence, NaN or infinity, need speech. Take it out of --speech-dir"
+            )
     else:
         seed, speaker, phrase, take = source
         speaker_rng = np.random.default_rng([seed, speaker])
         samples = synth_speech.synthesise(
-            synth_speech.draw_speaker(speaker_rng), phrase, np.random.default_rng([seed, speaker, phrase, take])
+            synth_speech.draw_speaker(speaker_rng),
+            phrase,
+            np.random.default_rng([seed, speaker, phrase, take]),
         )
     return samples / np.max(np.abs(samples))
 
@@ -237,15 +323,21 @@ def write_utterance(utterance, devices, folder):
     dry = read_source(utterance.source)
     noise = 10 ** (-rng.uniform(*SNR_DB) / 10)  # of both recordings together, if there are two
     share = rng.uniform(0.2, 0.8) if devices else 1
-    live = recording(replay.draw_room(rng, drr_db=LIVE_DRR_DB), replay.draw_microphone(rng), share * noise, rng)
+    live = recording(
+        replay.draw_room(rng, drr_db=LIVE_DRR_DB), replay.draw_microphone(rng), share * noise, rng
+    )
     if devices:
         room, loudspeaker, microphone = devices
-        chain = replay.Chain(live, loudspeaker, recording(room, microphone, (1 - share) * noise, rng))
+        chain = replay.Chain(
+            live, loudspeaker, recording(room, microphone, (1 - share) * noise, rng)
+        )
         samples = replay.replay(dry, RATE_HZ, chain, rng)
     else:
         samples = replay.record(dry, RATE_HZ, live, rng)
     gain = 10 ** (rng.uniform(*LEVEL_DBFS) / 20) / np.sqrt(np.mean(samples**2))
-    gain = min(gain, replay.PEAK_LIMIT / np.max(np.abs(samples))) * rng.choice([-1, 1])  # nor does polarity tell the class
+    gain = min(gain, replay.PEAK_LIMIT / np.max(np.abs(samples))) * rng.choice(
+        [-1, 1]
+    )  # nor does polarity tell the class
     soundfile.write(folder / f"{utterance.name}.wav", gain * samples, RATE_HZ, subtype="PCM_16")
 
 

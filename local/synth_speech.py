@@ -16,16 +16,53 @@ DELAY = np.exp(-2j * np.pi * np.arange(FFT_SIZE // 2 + 1) / FFT_SIZE)  # z^-1 at
 NUM_PHRASES = 10
 
 # What a phone sets, and the number of frames over which it is smoothed into the next: coarticulation.
-SMOOTHING = {"f1": 15, "f2": 15, "f3": 15, "voice": 11, "breath": 7, "frication": 3, "centre": 5, "bandwidth": 5, "nasal": 5, "stress": 31}
-SILENT = {"f1": 500, "f2": 1500, "f3": 2500, "voice": 0, "breath": 0, "frication": 0, "centre": 3000, "bandwidth": 3000, "nasal": 0}
+SMOOTHING = {
+    "f1": 15,
+    "f2": 15,
+    "f3": 15,
+    "voice": 11,
+    "breath": 7,
+    "frication": 3,
+    "centre": 5,
+    "bandwidth": 5,
+    "nasal": 5,
+    "stress": 31,
+}
+SILENT = {
+    "f1": 500,
+    "f2": 1500,
+    "f3": 2500,
+    "voice": 0,
+    "breath": 0,
+    "frication": 0,
+    "centre": 3000,
+    "bandwidth": 3000,
+    "nasal": 0,
+}
 
 # F1, F2, F3 in Hz of a vocal tract of 17.5 cm
-VOWELS = [(290, 2250, 2950), (420, 2050, 2650), (560, 1800, 2500), (690, 1650, 2450), (730, 1150, 2450)]
-VOWELS += [(560, 850, 2450), (430, 800, 2400), (320, 850, 2300), (500, 1450, 2450), (300, 1750, 2200)]
+VOWELS = [
+    (290, 2250, 2950),
+    (420, 2050, 2650),
+    (560, 1800, 2500),
+    (690, 1650, 2450),
+    (730, 1150, 2450),
+]
+VOWELS += [
+    (560, 850, 2450),
+    (430, 800, 2400),
+    (320, 850, 2300),
+    (500, 1450, 2450),
+    (300, 1750, 2200),
+]
 GLIDES = [(360, 1300, 2700), (420, 1300, 1600), (300, 700, 2200), (270, 2200, 3000)]
 NASALS = [(270, 1000, 2200), (270, 1400, 2400), (270, 1900, 2700)]
 # Formants, then centre and bandwidth of the noise in Hz; for fricatives also the amplitudes of noise and voice
-STOPS = [((250, 800, 2200), 900, 1200), ((250, 1750, 2650), 4000, 2500), ((250, 2100, 2300), 2000, 900)]
+STOPS = [
+    ((250, 800, 2200), 900, 1200),
+    ((250, 1750, 2650), 4000, 2500),
+    ((250, 2100, 2300), 2000, 900),
+]
 FRICATIVES = [
     ((340, 1000, 2300), 6000, 6000, 0.25, 0.0),
     ((300, 1700, 2600), 6200, 1800, 0.8, 0.0),
@@ -89,7 +126,9 @@ def synthesise(speaker, phrase, rng):
     """
     tracks = _tracks(speaker, _phones(phrase, rng), rng)
     pulses, flow = _glottis(speaker, tracks["stress"], rng)
-    voice, breath, frication = (np.repeat(tracks[name], HOP) for name in ("voice", "breath", "frication"))
+    voice, breath, frication = (
+        np.repeat(tracks[name], HOP) for name in ("voice", "breath", "frication")
+    )
     throat_noise, mouth_noise = rng.standard_normal((2, len(pulses)))
     throat = voice * pulses + (speaker.breathiness * voice * flow + 0.4 * breath) * throat_noise
     return _vocal_tract(speaker, tracks, throat, 1.2 * frication * mouth_noise)
@@ -103,12 +142,19 @@ def _phones(phrase, rng):
     phones = [SILENT | {"sec": rng.uniform(0.08, 0.3), "stress": 0}]
 
     def add(sec, formants, **targets):
-        phones.append(SILENT | dict(zip(("f1", "f2", "f3"), formants)) | {"sec": sec, "stress": stress} | targets)
+        phones.append(
+            SILENT
+            | dict(zip(("f1", "f2", "f3"), formants))
+            | {"sec": sec, "stress": stress}
+            | targets
+        )
 
     for i in range(num_syllables):
         stress = fixed.choice([-0.5, 0, 1])
         vowel = VOWELS[fixed.integers(len(VOWELS))]
-        onset = fixed.choice(["t", "d", "s", "n", "l", "h", ""], p=[0.22, 0.14, 0.24, 0.14, 0.14, 0.06, 0.06])
+        onset = fixed.choice(
+            ["t", "d", "s", "n", "l", "h", ""], p=[0.22, 0.14, 0.24, 0.14, 0.14, 0.06, 0.06]
+        )
         if onset in ("t", "d"):
             formants, centre, bandwidth = STOPS[fixed.integers(len(STOPS))]
             noise = {"centre": centre, "bandwidth": bandwidth}
@@ -116,7 +162,9 @@ def _phones(phrase, rng):
             add(0.01, formants, frication=1, **noise)
             add(0.005 if onset == "d" else 0.03, formants, breath=0.5, frication=0.1, **noise)
         elif onset == "s":
-            formants, centre, bandwidth, frication, voice = FRICATIVES[fixed.integers(len(FRICATIVES))]
+            formants, centre, bandwidth, frication, voice = FRICATIVES[
+                fixed.integers(len(FRICATIVES))
+            ]
             noise = {"centre": centre, "bandwidth": bandwidth, "frication": frication}
             add(fixed.uniform(0.07, 0.13), formants, voice=voice, breath=0.05, **noise)
         elif onset == "n":
@@ -135,7 +183,11 @@ def _phones(phrase, rng):
 
 def _tracks(speaker, phones, rng):
     """Targets of the phones, in the speaker's time and vocal tract, as smooth tracks: {name: array of shape (num_frames,)}."""
-    sec = np.array([phone["sec"] for phone in phones]) * np.exp(rng.normal(0, 0.15, len(phones))) / speaker.rate
+    sec = (
+        np.array([phone["sec"] for phone in phones])
+        * np.exp(rng.normal(0, 0.15, len(phones)))
+        / speaker.rate
+    )
     num_frames = np.maximum(1, np.round(sec * RATE_HZ / HOP)).astype(int)
     tracks = {}
     for name, width in SMOOTHING.items():
@@ -157,14 +209,23 @@ def _smooth(track, width):
 def _glottis(speaker, stress, rng):
     """Derivative of the glottal flow, of unit RMS, and the flow, from 0 to 1; shape (num_samples,)."""
     time = np.linspace(0, 1, len(stress))
-    octaves = speaker.f0_range_octaves * (0.5 - time + 0.5 * stress + 0.6 * _smooth(rng.standard_normal(len(time)), 41))
+    octaves = speaker.f0_range_octaves * (
+        0.5 - time + 0.5 * stress + 0.6 * _smooth(rng.standard_normal(len(time)), 41)
+    )
     cycles = np.cumsum(speaker.f0_hz * 2 ** np.repeat(octaves, HOP)) / RATE_HZ
     marks = np.arange(int(cycles[-1]) + 2)
     cycles += np.interp(cycles, marks, speaker.jitter_share * rng.standard_normal(len(marks)))
     cycle = np.clip(cycles.astype(int), 0, marks[-1])
     phase = (cycles - np.floor(cycles)) / speaker.open_share
-    flow = np.where(phase < 0.65, 0.5 - 0.5 * np.cos(np.pi * phase / 0.65), np.cos(np.pi / 2 * (np.minimum(phase, 1) - 0.65) / 0.35))
-    pulses = np.diff(flow, prepend=0) * (1 + speaker.shimmer_share * rng.standard_normal(len(marks)))[cycle]
+    flow = np.where(
+        phase < 0.65,
+        0.5 - 0.5 * np.cos(np.pi * phase / 0.65),
+        np.cos(np.pi / 2 * (np.minimum(phase, 1) - 0.65) / 0.35),
+    )
+    pulses = (
+        np.diff(flow, prepend=0)
+        * (1 + speaker.shimmer_share * rng.standard_normal(len(marks)))[cycle]
+    )
     pole = np.exp(-2 * np.pi * speaker.tilt_hz / RATE_HZ)
     pulses = signal.lfilter([1 - pole], [1, -pole], pulses)
     return pulses / np.sqrt(np.mean(pulses**2)), flow
@@ -173,7 +234,10 @@ def _glottis(speaker, stress, rng):
 def _vocal_tract(speaker, tracks, throat, mouth):
     """Sum of the sources in throat and mouth, each through filters that move with the tracks, by overlap-add."""
     window = signal.windows.hann(2 * HOP, sym=False)
-    throat, mouth = (np.lib.stride_tricks.sliding_window_view(np.pad(x, (HOP, 0)), 2 * HOP)[::HOP] for x in (throat, mouth))
+    throat, mouth = (
+        np.lib.stride_tricks.sliding_window_view(np.pad(x, (HOP, 0)), 2 * HOP)[::HOP]
+        for x in (throat, mouth)
+    )
     out = np.zeros((len(throat) + FFT_SIZE // HOP, HOP))
     for i in range(0, len(throat), 32):  # few frames at a time stay in the cache
         here = {name: track[i : i + 32] for name, track in tracks.items()}
@@ -192,7 +256,9 @@ def _throat_response(speaker, tracks):
     for f_hz in speaker.high_formants_hz:
         response = response / _inverse_resonator(f_hz, 0.06 * f_hz * speaker.bandwidth_scale)
     for name, bandwidth_hz in (("f1", 60), ("f2", 90), ("f3", 130)):
-        response /= _inverse_resonator(tracks[name], bandwidth_hz * speaker.bandwidth_scale * (1 + tracks["nasal"]))
+        response /= _inverse_resonator(
+            tracks[name], bandwidth_hz * speaker.bandwidth_scale * (1 + tracks["nasal"])
+        )
     return response
 
 
@@ -205,4 +271,8 @@ def _frication_response(tracks):
 def _inverse_resonator(f_hz, bandwidth_hz, unit_at=1):
     """1 / H of two-pole resonators, shape (num_frames or 1, num_bins); |H| is 1 at the given z^-1, by default at 0 Hz."""
     pole = np.exp(np.pi * np.atleast_1d(2j * f_hz - bandwidth_hz) / RATE_HZ)[:, None]
-    return (1 - pole * DELAY) * (1 - pole.conj() * DELAY) / np.abs((1 - pole * unit_at) * (1 - pole.conj() * unit_at))
+    return (
+        (1 - pole * DELAY)
+        * (1 - pole.conj() * DELAY)
+        / np.abs((1 - pole * unit_at) * (1 - pole.conj() * unit_at))
+    )

@@ -10,14 +10,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sdtools import audio, tables
+from sdtools.audio import decoding as audio
+from sdtools.tables import table as tables
 from sdtools.bin import acc_gmm, compute_feats, score_gmm, train_gmm
-from sdtools.envelope import EnvelopeOptions
-from sdtools.filterbank import FilterBankOptions
-from sdtools.gmm_io import read_gmm
-from sdtools.model import write_model
-from sdtools.scores import read_fusion
-from sdtools.subbands import SubbandExtractor
+from sdtools.features.envelope import EnvelopeOptions
+from sdtools.features.filterbank import FilterBankOptions
+from sdtools.gmm.io import read_gmm
+from sdtools.detect.model import write_model
+from sdtools.scoring.files import read_fusion
+from sdtools.features.subbands import SubbandExtractor
 
 ROOT = Path(__file__).parent.parent
 COMMANDS = sorted(path.stem for path in (ROOT / "sdtools" / "bin").glob("*.py") if path.stem != "__init__")

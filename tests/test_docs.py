@@ -15,15 +15,15 @@ from test_commands import COMMANDS, make_recipe_directory
 from test_metrics import synthetic_set
 from test_recipe import make_copy
 
-from sdtools import tables
-from sdtools.audio import write_audio
-from sdtools.envelope import EnvelopeOptions
-from sdtools.filterbank import FilterBankOptions
-from sdtools.gmm import EM_PASSES, GmmOptions
-from sdtools.modulation import ModulationExtractor, ModulationOptions
-from sdtools.postprocess import PostOptions, postprocess
-from sdtools.subbands import SubbandExtractor
-from sdtools.triangular import TriangularOptions
+from sdtools.tables import table as tables
+from sdtools.audio.decoding import write_audio
+from sdtools.features.envelope import EnvelopeOptions
+from sdtools.features.filterbank import FilterBankOptions
+from sdtools.gmm.mixture import EM_PASSES, GmmOptions
+from sdtools.features.modulation import ModulationExtractor, ModulationOptions
+from sdtools.features.postprocess import PostOptions, postprocess
+from sdtools.features.subbands import SubbandExtractor
+from sdtools.features.triangular import TriangularOptions
 
 ROOT = Path(__file__).parent.parent
 

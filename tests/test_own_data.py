@@ -14,7 +14,7 @@ import pytest
 import soundfile
 from test_recipe import ROOT, make_copy, run
 
-from sdtools.audio import find_sounds, name_sound
+from sdtools.audio.decoding import find_sounds, name_sound
 from sdtools.bin import detect, simulate_replay
 
 RATE_HZ = 16000

@@ -15,9 +15,9 @@ import pytest
 import soundfile
 from test_recipe import ROOT, make_copy, run, table_rows
 
-from sdtools.audio import load_audio
-from sdtools.model import load_model
-from sdtools.scores import read_scores
+from sdtools.audio.decoding import load_audio
+from sdtools.detect.model import load_model
+from sdtools.scoring.files import read_scores
 
 sys.path.insert(0, str(ROOT / "local"))
 import paper_tables

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from sdtools import cli, extraction
-from sdtools.cqcc import CqccExtractor, CqccOptions
+from sdtools.cli import extraction
+from sdtools.cli.command import Command, Context
+from sdtools.features.cqcc import CqccExtractor, CqccOptions
 
-COMMAND = cli.Command(
+COMMAND = Command(
     name="sd-compute-cqcc-feats",
     summary="Writes constant-Q cepstral coefficients 0..19 and the log energy, without deltas (baseline B1 of the paper): 21 dimensions,\n"
     "63 with deltas and accelerations. A frame every --frame-shift-ms from the first sample on; near the ends of a recording\n"
@@ -21,12 +22,18 @@ def main(argv=None) -> int:
     return COMMAND.run(body, argv)
 
 
-def body(context: cli.Context) -> int:
+def body(context: Context) -> int:
     """Parse, open, loop by key, count, return."""
     rspecifier, wspecifier = context.positionals
     cqcc = context[CqccOptions]
     extractor = CqccExtractor(cqcc, context[extraction.AudioOptions].sample_rate_hz)
-    return extraction.run(context, rspecifier, {"cqcc": wspecifier}, lambda samples: {"cqcc": extractor(samples)}, lambda _: (cqcc,))
+    return extraction.run(
+        context,
+        rspecifier,
+        {"cqcc": wspecifier},
+        lambda samples: {"cqcc": extractor(samples)},
+        lambda _: (cqcc,),
+    )
 
 
 if __name__ == "__main__":

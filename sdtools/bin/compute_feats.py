@@ -4,30 +4,43 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
-from sdtools import cli, extraction
-from sdtools.envelope import EnvelopeOptions
-from sdtools.filterbank import FilterBankOptions
+from sdtools.cli import extraction
+from sdtools.cli.command import Command, Context
+from sdtools.features.envelope import EnvelopeOptions
+from sdtools.features.filterbank import FilterBankOptions
 
 
 @dataclass(frozen=True)
 class ComputeOptions:
     """Settings of the command itself."""
 
-    features: tuple[str, ...] = field(default=("cf", "cm"), metadata={"help": "features to write", "choices": ("cf", "cm", "cfcm")})
+    features: tuple[str, ...] = field(
+        default=("cf", "cm"),
+        metadata={"help": "features to write", "choices": ("cf", "cm", "cfcm")},
+    )
     bank: str = field(
         default="iir",
-        metadata={"help": "filters of Eq. 1, or triangles on each frame's cosine transform", "choices": ("iir", "triangular")},
+        metadata={
+            "help": "filters of Eq. 1, or triangles on each frame's cosine transform",
+            "choices": ("iir", "triangular"),
+        },
     )
-    orders: tuple[int, ...] = field(default=(0, 2, 4, 6), metadata={"help": "differentiation orders to write"})
+    orders: tuple[int, ...] = field(
+        default=(0, 2, 4, 6), metadata={"help": "differentiation orders to write"}
+    )
 
     def __post_init__(self):
         if min(self.orders, default=-1) < 0 or len(set(self.orders)) < len(self.orders):
-            raise ValueError(f"--orders: got {','.join(map(str, self.orders))!r}, need one or more from 0, each once")
+            raise ValueError(
+                f"--orders: got {','.join(map(str, self.orders))!r}, need one or more from 0, each once"
+            )
         if not self.features or len(set(self.features)) < len(self.features):
-            raise ValueError(f"--features: got {','.join(self.features)!r}, need one or more, each once")
+            raise ValueError(
+                f"--features: got {','.join(self.features)!r}, need one or more, each once"
+            )
 
 
-COMMAND = cli.Command(
+COMMAND = Command(
     name="sd-compute-feats",
     summary="Writes centroid frequency (cf, one value a band), centroid magnitude (cm, cepstra of ln CM) or both side by side (cfcm)\n"
     "of spatially differentiated sub-band envelopes, without deltas: one archive for each feature and order, in one pass.\n"
@@ -44,14 +57,22 @@ def main(argv=None) -> int:
     return COMMAND.run(body, argv)
 
 
-def body(context: cli.Context) -> int:
+def body(context: Context) -> int:
     """Parse, open, loop by key, count, return."""
-    from sdtools.subbands import SubbandExtractor, TriangularExtractor
+    from sdtools.features.subbands import SubbandExtractor, TriangularExtractor
 
     rspecifier, wspecifier = context.positionals
-    options, bank, envelope = context[ComputeOptions], context[FilterBankOptions], context[EnvelopeOptions]
+    options, bank, envelope = (
+        context[ComputeOptions],
+        context[FilterBankOptions],
+        context[EnvelopeOptions],
+    )
     extractor = {"iir": SubbandExtractor, "triangular": TriangularExtractor}[options.bank](
-        bank, envelope, context[extraction.AudioOptions].sample_rate_hz, orders=options.orders, features=options.features
+        bank,
+        envelope,
+        context[extraction.AudioOptions].sample_rate_hz,
+        orders=options.orders,
+        features=options.features,
     )
     outputs = extraction.fill(wspecifier, feature=options.features, order=options.orders)
 

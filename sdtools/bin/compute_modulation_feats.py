@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
-from sdtools import cli, extraction
-from sdtools.modulation import ModulationExtractor, ModulationOptions
-from sdtools.triangular import TriangularOptions
+from sdtools.cli import extraction
+from sdtools.cli.command import Command, Context
+from sdtools.features.modulation import ModulationExtractor, ModulationOptions
+from sdtools.features.triangular import TriangularOptions
 
 
 @dataclass(frozen=True)
@@ -14,15 +15,18 @@ class ComputeOptions:
     """Settings of the command itself."""
 
     features: tuple[str, ...] = field(
-        default=("mcf", "mse", "stcc"), metadata={"help": "features to write", "choices": ("mcf", "mse", "stcc")}
+        default=("mcf", "mse", "stcc"),
+        metadata={"help": "features to write", "choices": ("mcf", "mse", "stcc")},
     )
 
     def __post_init__(self):
         if not self.features or len(set(self.features)) < len(self.features):
-            raise ValueError(f"--features: got {','.join(self.features)!r}, need one or more, each once")
+            raise ValueError(
+                f"--features: got {','.join(self.features)!r}, need one or more, each once"
+            )
 
 
-COMMAND = cli.Command(
+COMMAND = Command(
     name="sd-compute-modulation-feats",
     summary="Writes cepstra of modulation centroid frequency (mcf), modulation static energy (mse) and short-term energy (stcc) of\n"
     "sub-bands, without deltas: one archive for each feature, in one pass (baseline B3 of the paper, reconstructed from its description).\n"
@@ -38,13 +42,28 @@ def main(argv=None) -> int:
     return COMMAND.run(body, argv)
 
 
-def body(context: cli.Context) -> int:
+def body(context: Context) -> int:
     """Parse, open, loop by key, count, return."""
     rspecifier, wspecifier = context.positionals
-    options, bands, modulation = context[ComputeOptions], context[TriangularOptions], context[ModulationOptions]
-    extractor = ModulationExtractor(bands, modulation, context[extraction.AudioOptions].sample_rate_hz, options.features)
-    outputs = {feature: name for (feature,), name in extraction.fill(wspecifier, feature=options.features).items()}
-    return extraction.run(context, rspecifier, outputs, extractor, lambda name: (replace(options, features=(name,)), bands, modulation))
+    options, bands, modulation = (
+        context[ComputeOptions],
+        context[TriangularOptions],
+        context[ModulationOptions],
+    )
+    extractor = ModulationExtractor(
+        bands, modulation, context[extraction.AudioOptions].sample_rate_hz, options.features
+    )
+    outputs = {
+        feature: name
+        for (feature,), name in extraction.fill(wspecifier, feature=options.features).items()
+    }
+    return extraction.run(
+        context,
+        rspecifier,
+        outputs,
+        extractor,
+        lambda name: (replace(options, features=(name,)), bands, modulation),
+    )
 
 
 if __name__ == "__main__":

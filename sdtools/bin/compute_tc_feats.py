@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from sdtools import cli, extraction
-from sdtools.fdlp import FdlpExtractor, FdlpOptions
-from sdtools.triangular import TriangularOptions
+from sdtools.cli import extraction
+from sdtools.cli.command import Command, Context
+from sdtools.features.fdlp import FdlpExtractor, FdlpOptions
+from sdtools.features.triangular import TriangularOptions
 
-COMMAND = cli.Command(
+COMMAND = Command(
     name="sd-compute-tc-feats",
     summary="Writes cepstra of the temporal centroid amplitude of sub-band envelopes, without deltas (baseline B2 of the paper,\n"
     "reconstructed from its description). The settings are written to <archive>.conf.",
@@ -21,12 +22,18 @@ def main(argv=None) -> int:
     return COMMAND.run(body, argv)
 
 
-def body(context: cli.Context) -> int:
+def body(context: Context) -> int:
     """Parse, open, loop by key, count, return."""
     rspecifier, wspecifier = context.positionals
     bands, fdlp = context[TriangularOptions], context[FdlpOptions]
     extractor = FdlpExtractor(bands, fdlp, context[extraction.AudioOptions].sample_rate_hz)
-    return extraction.run(context, rspecifier, {"tc": wspecifier}, lambda samples: {"tc": extractor(samples)}, lambda _: (bands, fdlp))
+    return extraction.run(
+        context,
+        rspecifier,
+        {"tc": wspecifier},
+        lambda samples: {"tc": extractor(samples)},
+        lambda _: (bands, fdlp),
+    )
 
 
 if __name__ == "__main__":

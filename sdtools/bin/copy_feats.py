@@ -7,26 +7,34 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from sdtools import cli, tables
+from sdtools.cli.command import Command, Context, InputOptions
+from sdtools.tables import table as tables
 
 
 @dataclass(frozen=True)
 class CopyOptions:
     """Settings of the command itself."""
 
-    compress: bool = field(default=False, metadata={"help": "write compressed matrices, which lose digits"})
+    compress: bool = field(
+        default=False, metadata={"help": "write compressed matrices, which lose digits"}
+    )
     compression_method: int = field(
         default=1,
-        metadata={"help": "1 auto; 2 8 bits by column; 16 bits over 3 min..max, 4 integers; 8 bits over 5 min..max, 6 0..255, 7 0..1"},
+        metadata={
+            "help": "1 auto; 2 8 bits by column; 16 bits over 3 min..max, 4 integers; 8 bits over 5 min..max, 6 0..255, 7 0..1"
+        },
     )
-    write_num_frames: str = field(default="", metadata={"help": "table for the numbers of frames, e.g. ark,t:data/eval/utt2num_frames"})
+    write_num_frames: str = field(
+        default="",
+        metadata={"help": "table for the numbers of frames, e.g. ark,t:data/eval/utt2num_frames"},
+    )
 
     def __post_init__(self):
         if not 1 <= self.compression_method <= 7:
             raise ValueError(f"--compression-method: got {self.compression_method}, need 1 to 7")
 
 
-COMMAND = cli.Command(
+COMMAND = Command(
     name="sd-copy-feats",
     summary="Copies matrices: 'ark,t:' writes text, 'ark,scp:' an archive with its script file, --compress=true Kaldi's compressed\n"
     "forms; float64 stays so, unless compressed. A script file may cut ranges: 'key file:byte[first:last,first:last]'.\n"
@@ -34,7 +42,7 @@ COMMAND = cli.Command(
     positionals=("<feats-rspecifier>", "<wspecifier>"),
     example="sd-copy-feats --compress=true --write-num-frames=ark,t:data/eval/utt2num_frames scp:data/eval/feats.scp "
     "ark,scp:feats/eval.1.ark,feats/eval.1.scp",
-    options=(CopyOptions, cli.InputOptions),
+    options=(CopyOptions, InputOptions),
 )
 
 
@@ -43,7 +51,7 @@ def main(argv=None) -> int:
     return COMMAND.run(body, argv)
 
 
-def body(context: cli.Context) -> int:
+def body(context: Context) -> int:
     """Parse, open, loop by key, count, return."""
     rspecifier, wspecifier = context.positionals
     options = context[CopyOptions]
@@ -52,13 +60,21 @@ def body(context: cli.Context) -> int:
         feats = entry.load()
         if options.compress and not (feats.size and np.isfinite(feats).all()):
             got = "a value that is not finite" if feats.size else "0 frames"
-            raise ValueError(f"features: got {got}, need finite values to compress. Drop the utterance or copy without --compress")
+            raise ValueError(
+                f"features: got {got}, need finite values to compress. Drop the utterance or copy without --compress"
+            )
         return feats
 
     with contextlib.ExitStack() as stack:
-        table = stack.enter_context(tables.open_table(rspecifier, allow_pipes=context[cli.InputOptions].allow_pipes))
+        table = stack.enter_context(
+            tables.open_table(rspecifier, allow_pipes=context[InputOptions].allow_pipes)
+        )
         method = options.compression_method if options.compress else 0
-        counts = stack.enter_context(tables.open_writer(options.write_num_frames, "int")) if options.write_num_frames else None
+        counts = (
+            stack.enter_context(tables.open_writer(options.write_num_frames, "int"))
+            if options.write_num_frames
+            else None
+        )
         writer = stack.enter_context(tables.open_writer(wspecifier, compression_method=method))
 
         def write(key, feats):

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from sdtools import cli, gmm_io
+from sdtools.cli.command import Command, Context
+from sdtools.gmm import io as gmm_io
 
 
 @dataclass(frozen=True)
 class CopyOptions:
     """Settings of the command itself."""
 
-    binary: bool = field(default=True, metadata={"help": "Kaldi's binary form; false: its text form. An .npz is neither"})
+    binary: bool = field(
+        default=True,
+        metadata={"help": "Kaldi's binary form; false: its text form. An .npz is neither"},
+    )
 
 
-COMMAND = cli.Command(
+COMMAND = Command(
     name="sd-copy-gmm",
     summary="Copies a diagonal-covariance GMM: Kaldi's DiagGmm, binary or text, or NumPy's .npz (weights, means, variances) where a name\n"
     "ends so. Kaldi's forms get float32, as its own tools write them; the .conf beside the model goes with it.",
@@ -29,7 +33,7 @@ def main(argv=None) -> int:
     return COMMAND.run(body, argv)
 
 
-def body(context: cli.Context) -> int:
+def body(context: Context) -> int:
     """Read and write."""
     gmm_in, gmm_out = context.positionals
     gmm = gmm_io.read_gmm(gmm_in)

@@ -6,11 +6,19 @@ import json
 import math
 from dataclasses import dataclass, field
 
-from sdtools import cli
-from sdtools.detection import DetectOptions, expand, judge, sentence, summary_line, threshold_of
-from sdtools.model import load_model
-from sdtools.scores import write_json
-from sdtools.streams import TableError, check_output, printable
+from sdtools.cli.command import Command, Context
+from sdtools.detect.detection import (
+    DetectOptions,
+    expand,
+    judge,
+    sentence,
+    summary_line,
+    threshold_of,
+)
+from sdtools.detect.model import load_model
+from sdtools.errors import SdError, UsageError, printable
+from sdtools.scoring.files import write_json
+from sdtools.tables.output import check_output
 
 
 @dataclass(frozen=True)
@@ -18,10 +26,12 @@ class OutputOptions:
     """Further outputs."""
 
     json: str | None = field(default=None, metadata={"help": "also write everything here"})
-    info: bool = field(default=False, metadata={"help": "show what the model is before anything else"})
+    info: bool = field(
+        default=False, metadata={"help": "show what the model is before anything else"}
+    )
 
 
-COMMAND = cli.Command(
+COMMAND = Command(
     name="sd-detect",
     summary="Says of each recording whether it was spoken live or replayed by a loudspeaker: sound files that libsndfile reads, folders,\n"
     "scp:wav.scp, or - for standard input. The LLR is calibrated: log of how much more probable the sound is if it was live.\n"
@@ -37,22 +47,28 @@ def main(argv=None) -> int:
     return COMMAND.run(body, argv)
 
 
-def body(context: cli.Context) -> int:
+def body(context: Context) -> int:
     """Load, loop by file, count, return."""
     options, own = context[DetectOptions], context[OutputOptions]
     model_dir, *names = context.positionals
     if not names and not own.info:
-        raise cli.UsageError("sound files: got none, need one or more, or --info")
+        raise UsageError("sound files: got none, need one or more, or --info")
     paths = list(expand(names))
     if own.json:
         check_output(own.json)
     model = load_model(model_dir)
     if own.info:
-        print(json.dumps({name: value for name, value in model.about.items() if name != "files"}, indent=2))
+        print(
+            json.dumps(
+                {name: value for name, value in model.about.items() if name != "files"}, indent=2
+            )
+        )
     if model.about.get("note"):
         context.log.info(f"{model_dir}: {model.about['note']}")
     if names and math.isinf(threshold_of(model, options.threshold)):
-        context.log.warning(f"{model_dir}: threshold {options.threshold} is infinite: dev had too few trials for it. Take another")
+        context.log.warning(
+            f"{model_dir}: threshold {options.threshold} is infinite: dev had too few trials for it. Take another"
+        )
     results, num_failed = [], 0
     for path in paths:
         of_path, judgements = [], judge(model, path, options)
@@ -61,7 +77,9 @@ def body(context: cli.Context) -> int:
                 result = next(judgements, None)
             except (ValueError, OSError) as error:
                 num_failed += 1
-                context.log.error(str(error if isinstance(error, TableError) else TableError(f"{path}: {error}")))
+                context.log.error(
+                    str(error if isinstance(error, SdError) else SdError(f"{path}: {error}"))
+                )
                 break
             if result is None:
                 break

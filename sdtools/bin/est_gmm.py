@@ -5,19 +5,26 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, field
 
-from sdtools import cli, gmm_io
-from sdtools.gmm import GmmStats, UpdateOptions, split, update
+from sdtools.cli.command import Command, Context
+from sdtools.gmm import io as gmm_io
+from sdtools.gmm.mixture import GmmStats, UpdateOptions, split, update
+from sdtools.options import check_settings
 
 
 @dataclass(frozen=True)
 class EstOptions(UpdateOptions):
     """Settings of the command itself."""
 
-    split: bool = field(default=False, metadata={"help": "then double the components, each split along its widest dimension"})
-    binary: bool = field(default=True, metadata={"help": "Kaldi's binary form; false: its text form"})
+    split: bool = field(
+        default=False,
+        metadata={"help": "then double the components, each split along its widest dimension"},
+    )
+    binary: bool = field(
+        default=True, metadata={"help": "Kaldi's binary form; false: its text form"}
+    )
 
 
-COMMAND = cli.Command(
+COMMAND = Command(
     name="sd-est-gmm",
     summary="Adds the AccumDiagGmm statistics of all parts of the data and updates the GMM: the M step of EM.\n"
     "Variances are floored and empty components re-seeded as in sd-train-gmm. The statistics may be Kaldi's (gmm-global-acc-stats).",
@@ -32,16 +39,18 @@ def main(argv=None) -> int:
     return COMMAND.run(body, argv)
 
 
-def body(context: cli.Context) -> int:
+def body(context: Context) -> int:
     """Read, add, update, write."""
     gmm_in, *accs, gmm_out = context.positionals
     options = context[EstOptions]
     places = [os.path.realpath(path) for path in accs]
     if len(set(places)) < len(places):
         twice = next(path for path, place in zip(accs, places) if places.count(place) > 1)
-        raise ValueError(f"{twice}: statistics: got them twice, need each part once. Name the parts one by one")
+        raise ValueError(
+            f"{twice}: statistics: got them twice, need each part once. Name the parts one by one"
+        )
     gmm = gmm_io.read_gmm(gmm_in)
-    cli.check_settings(gmm_in, UpdateOptions(options.variance_floor))
+    check_settings(gmm_in, UpdateOptions(options.variance_floor))
     total = GmmStats.zeros(gmm)
     for path in accs:
         stats = gmm_io.read_stats(path)
@@ -56,7 +65,9 @@ def body(context: cli.Context) -> int:
         updated = split(updated)
     gmm_io.copy_settings(gmm_in, gmm_out)
     gmm_io.write_gmm(gmm_out, updated, text=not options.binary, double=True)
-    context.log.info(f"{len(updated.weights)} components from {total.num_frames} frames in {len(accs)} parts")
+    context.log.info(
+        f"{len(updated.weights)} components from {total.num_frames} frames in {len(accs)} parts"
+    )
     return 0
 
 

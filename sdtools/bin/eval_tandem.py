@@ -7,10 +7,19 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 
-from sdtools import cli, scores
-from sdtools.streams import open_input
-from sdtools.summary import word
-from sdtools.tandem import Asv, AsvScores, Tandem, TandemOptions, evaluate_asv, evaluate_tandem, sort_asv_scores
+from sdtools.cli.command import Command, Context, aligned
+from sdtools.scoring import files as scores
+from sdtools.scoring.evaluation import word
+from sdtools.scoring.tandem import (
+    Asv,
+    AsvScores,
+    Tandem,
+    TandemOptions,
+    evaluate_asv,
+    evaluate_tandem,
+    sort_asv_scores,
+)
+from sdtools.tables.input import open_input
 
 NUM_WORDS = (3, 4, 5, 9)
 
@@ -19,10 +28,12 @@ NUM_WORDS = (3, 4, 5, 9)
 class EvalOptions:
     """Settings of the command itself."""
 
-    json: str | None = field(default=None, metadata={"help": "also write the figures here, with all digits"})
+    json: str | None = field(
+        default=None, metadata={"help": "also write the figures here, with all digits"}
+    )
 
 
-COMMAND = cli.Command(
+COMMAND = Command(
     name="sd-eval-tandem",
     summary="Prints error rates and a-DCF of a speaker verifier (ASV), then what it and each countermeasure (CM) do in tandem: least\n"
     "t-DCF, normalised as in ASVspoof 2019 and as from 2021 on, the CM's threshold for both, and concurrent t-EER. The a-DCF is that\n"
@@ -40,14 +51,17 @@ def main(argv=None) -> int:
     return COMMAND.run(body, argv)
 
 
-def body(context: cli.Context) -> int:
+def body(context: Context) -> int:
     """Read, evaluate, print."""
     asv_path, utt2label, *paths = context.positionals
     options, own = context[TandemOptions], context[EvalOptions]
     asv_scores = read_asv_scores(asv_path)
     asv = evaluate_asv(asv_scores, options)
     trials, is_genuine = scores.read_trials(utt2label, paths, context[scores.JoinOptions].missing)
-    results = [evaluate_tandem(cm[is_genuine], cm[~is_genuine], asv_scores, asv, options) for cm in trials.scores.T]
+    results = [
+        evaluate_tandem(cm[is_genuine], cm[~is_genuine], asv_scores, asv, options)
+        for cm in trials.scores.T
+    ]
     for path, result in zip(paths, results):
         if result.t_eer is None:
             context.log.warning(
@@ -57,7 +71,9 @@ def body(context: cli.Context) -> int:
     if own.json:
         systems = [{"system": path, **record(result)} for path, result in zip(paths, results)]
         inputs = {"asv_scores": asv_path, "utt2label": utt2label, "num_dropped": trials.num_dropped}
-        scores.write_json(own.json, {**inputs, "options": asdict(options), "asv": record(asv), "systems": systems})
+        scores.write_json(
+            own.json, {**inputs, "options": asdict(options), "asv": record(asv), "systems": systems}
+        )
     print(f"{asv_table(asv_path, asv)}\n\n{table(paths, results)}")
     return 0
 
@@ -101,10 +117,35 @@ def read_asv_scores(path: str) -> AsvScores:
 
 def asv_table(path: str, asv: Asv) -> str:
     """Number of trials, error rates at tau, and a-DCF of the ASV."""
-    header = ["ASV", "target", "nontarget", "spoof", "tau", "Pmiss %", "Pfa %", "Pfa,spf %", "a-DCF", "threshold"]
-    rates = [f"{100 * rate:.2f}" for rate in (asv.p_miss, asv.p_false_alarm, asv.p_false_alarm_spoof)]
+    header = [
+        "ASV",
+        "target",
+        "nontarget",
+        "spoof",
+        "tau",
+        "Pmiss %",
+        "Pfa %",
+        "Pfa,spf %",
+        "a-DCF",
+        "threshold",
+    ]
+    rates = [
+        f"{100 * rate:.2f}" for rate in (asv.p_miss, asv.p_false_alarm, asv.p_false_alarm_spoof)
+    ]
     counts = map(str, (asv.num_target, asv.num_nontarget, asv.num_spoof))
-    return cli.aligned([header, [path, *counts, f"{asv.tau:.4f}", *rates, f"{asv.a_dcf:.4f}", f"{asv.a_dcf_threshold:.4f}"]])
+    return aligned(
+        [
+            header,
+            [
+                path,
+                *counts,
+                f"{asv.tau:.4f}",
+                *rates,
+                f"{asv.a_dcf:.4f}",
+                f"{asv.a_dcf_threshold:.4f}",
+            ],
+        ]
+    )
 
 
 def table(paths: Sequence[str], results: Sequence[Tandem]) -> str:
@@ -113,7 +154,7 @@ def table(paths: Sequence[str], results: Sequence[Tandem]) -> str:
     for path, r in zip(paths, results):
         figures = [f"{value:.4f}" for value in (r.min_tdcf_2019, r.min_tdcf_2021, r.threshold)]
         rows.append([path, *figures, "none" if r.t_eer is None else f"{100 * r.t_eer:.2f}"])
-    return cli.aligned(rows)
+    return aligned(rows)
 
 
 def record(result: Asv | Tandem) -> dict:

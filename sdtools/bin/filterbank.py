@@ -4,32 +4,43 @@ from __future__ import annotations
 
 from dataclasses import astuple, dataclass, field
 
-from sdtools import cli
-from sdtools.filterbank import FilterBankOptions, band_shapes, design
-from sdtools.streams import open_output
+from sdtools.cli.command import Command, Context
+from sdtools.features.filterbank import FilterBankOptions, band_shapes, design
+from sdtools.tables.output import open_output
 
 
 @dataclass(frozen=True)
 class FilterbankOptions:
     """Settings of the command itself."""
 
-    filters: tuple[int, ...] = field(default=(), metadata={"help": "numbers of the filters to show, from 1; empty for all"})
-    orders: tuple[int, ...] = field(default=(0, 3, 6), metadata={"help": "differentiation orders to show"})
+    filters: tuple[int, ...] = field(
+        default=(), metadata={"help": "numbers of the filters to show, from 1; empty for all"}
+    )
+    orders: tuple[int, ...] = field(
+        default=(0, 3, 6), metadata={"help": "differentiation orders to show"}
+    )
     sample_rate_hz: int = field(default=16000, metadata={"help": "rate that the bank is made for"})
-    plot: str = field(default="", metadata={"help": "also draw the magnitude responses into this file, .svg or .png"})
+    plot: str = field(
+        default="",
+        metadata={"help": "also draw the magnitude responses into this file, .svg or .png"},
+    )
 
     def __post_init__(self):
         if min(self.orders, default=-1) < 0 or len(set(self.orders)) < len(self.orders):
-            raise ValueError(f"--orders: got {','.join(map(str, self.orders))!r}, need one or more from 0, each once")
+            raise ValueError(
+                f"--orders: got {','.join(map(str, self.orders))!r}, need one or more from 0, each once"
+            )
         if min(self.filters, default=1) < 1 or len(set(self.filters)) < len(self.filters):
-            raise ValueError(f"--filters: got {','.join(map(str, self.filters))!r}, need numbers from 1, each once")
+            raise ValueError(
+                f"--filters: got {','.join(map(str, self.filters))!r}, need numbers from 1, each once"
+            )
         if self.sample_rate_hz < 1:
             raise ValueError(f"--sample-rate-hz: got {self.sample_rate_hz}, need 1 or more")
         if self.plot and not self.plot.endswith((".svg", ".png")):
             raise ValueError(f"--plot: got {self.plot!r}, need a name that ends in .svg or .png")
 
 
-COMMAND = cli.Command(
+COMMAND = Command(
     name="sd-filterbank",
     summary="Prints centre, peak, widths 3 and 20 dB below the peak, and noise for each filter and differentiation order. The centre is\n"
     "the binomial mean of the filters that a difference is made of; the noise is what the difference makes of noise of 0 dB that is\n"
@@ -47,23 +58,27 @@ def main(argv=None) -> int:
     return COMMAND.run(body, argv)
 
 
-def body(context: cli.Context) -> int:
+def body(context: Context) -> int:
     """Design, print, draw."""
     options = context[FilterbankOptions]
     bank = design(context[FilterBankOptions], options.sample_rate_hz)
     num_filters = len(bank.centre_hz)
     filters = options.filters or range(1, num_filters + 1)
     if max(filters) > num_filters:
-        raise ValueError(f"--filters: got {max(filters)}, need at most {num_filters}, the number of filters")
+        raise ValueError(
+            f"--filters: got {max(filters)}, need at most {num_filters}, the number of filters"
+        )
     shapes = {order: astuple(band_shapes(bank, order)) for order in options.orders}
     print(HEADER)
     for number in filters:
         for order, columns in shapes.items():
             print(ROW.format(number, order, *(column[number - 1] for column in columns)))
     if options.plot:
-        from sdtools import plots
+        from sdtools.report import plots
 
-        picture = plots.image(plots.response_figure(bank, filters, options.orders), options.plot[-3:])
+        picture = plots.image(
+            plots.response_figure(bank, filters, options.orders), options.plot[-3:]
+        )
         with open_output(options.plot) as file:
             file.write(picture)
     return 0

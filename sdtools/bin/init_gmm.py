@@ -6,25 +6,31 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from sdtools import cli, gmm_io, streams, tables
-from sdtools.gmm import GmmOptions, GmmStats, global_stats, split, update
-from sdtools.postprocess import PostOptions, postprocess
+from sdtools.cli.command import Command, Context, InputOptions
+from sdtools.features.postprocess import PostOptions, postprocess
+from sdtools.gmm import io as gmm_io
+from sdtools.gmm.mixture import GmmOptions, GmmStats, global_stats, split, update
+from sdtools.options import save_settings
+from sdtools.tables import table as tables
+from sdtools.tables.output import check_output, makes_file
 
 
 @dataclass(frozen=True)
 class InitOptions:
     """Settings of the command itself."""
 
-    binary: bool = field(default=True, metadata={"help": "Kaldi's binary form; false: its text form"})
+    binary: bool = field(
+        default=True, metadata={"help": "Kaldi's binary form; false: its text form"}
+    )
 
 
-COMMAND = cli.Command(
+COMMAND = Command(
     name="sd-init-gmm",
     summary="Writes what sd-train-gmm has before its first EM pass: the Gaussian of all frames of a table after deltas and normalisation,\n"
     "split in two, or whole with --num-components=1. The settings, those of the passes to come too, are written to <gmm-out>.conf.",
     positionals=("<feats-rspecifier>", "<gmm-out>"),
     example="sd-init-gmm scp:data/train/genuine.scp exp/0.gmm",
-    options=(GmmOptions, PostOptions, InitOptions, cli.InputOptions),
+    options=(GmmOptions, PostOptions, InitOptions, InputOptions),
 )
 
 
@@ -33,11 +39,11 @@ def main(argv=None) -> int:
     return COMMAND.run(body, argv)
 
 
-def body(context: cli.Context) -> int:
+def body(context: Context) -> int:
     """Parse, open, loop by key, count, return."""
     rspecifier, gmm_out = context.positionals
     options = context[GmmOptions]
-    streams.check_output(gmm_out)
+    check_output(gmm_out)
     total: list[GmmStats] = []
 
     def stats_of(entry: tables.Entry) -> GmmStats:
@@ -47,7 +53,7 @@ def body(context: cli.Context) -> int:
     def add(key: str, stats: GmmStats) -> None:
         total[:] = [total[0] + stats if total else stats]
 
-    with tables.open_table(rspecifier, allow_pipes=context[cli.InputOptions].allow_pipes) as table:
+    with tables.open_table(rspecifier, allow_pipes=context[InputOptions].allow_pipes) as table:
         status = context.for_each(table, stats_of, add, total=table.num_entries)
     if total[0].num_frames < options.num_components:
         raise ValueError(
@@ -57,8 +63,8 @@ def body(context: cli.Context) -> int:
     gmm = update(total[0], options.variance_floor, context.log.info)
     if options.num_components > 1:
         gmm = split(gmm)
-    if streams.makes_file(gmm_out):
-        cli.save_settings(f"{gmm_out}.conf", options, context[PostOptions])
+    if makes_file(gmm_out):
+        save_settings(f"{gmm_out}.conf", options, context[PostOptions])
     gmm_io.write_gmm(gmm_out, gmm, text=not context[InitOptions].binary, double=True)
     context.log.info(f"{total[0].num_frames} frames of dimension {gmm.means.shape[1]}")
     return status

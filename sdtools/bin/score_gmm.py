@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import numpy as np
 
-from sdtools import cli, gmm_io, scores, streams, tables
-from sdtools.gmm import llr
-from sdtools.postprocess import PostOptions, postprocess
+from sdtools.cli.command import Command, Context, InputOptions
+from sdtools.features.postprocess import PostOptions, postprocess
+from sdtools.gmm import io as gmm_io
+from sdtools.gmm.mixture import llr
+from sdtools.options import check_settings
+from sdtools.scoring import files as scores
+from sdtools.tables import table as tables
+from sdtools.tables.output import check_output
 
-COMMAND = cli.Command(
+COMMAND = Command(
     name="sd-score-gmm",
     summary="Writes 'utterance llr' lines: the mean over frames of ln p(x | genuine) - ln p(x | spoof), positive for genuine speech.",
     positionals=("<genuine-gmm>", "<spoof-gmm>", "<feats-rspecifier>", "<scores-out>"),
     example="sd-score-gmm exp/cf_sd6/genuine.gmm exp/cf_sd6/spoof.gmm scp:data/eval/feats.scp exp/cf_sd6/scores/eval.txt",
-    options=(PostOptions, cli.InputOptions),
+    options=(PostOptions, InputOptions),
 )
 
 
@@ -22,14 +27,14 @@ def main(argv=None) -> int:
     return COMMAND.run(body, argv)
 
 
-def body(context: cli.Context) -> int:
+def body(context: Context) -> int:
     """Parse, open, loop by key, count, return."""
     genuine_path, spoof_path, rspecifier, scores_out = context.positionals
     options = context[PostOptions]
-    streams.check_output(scores_out)
+    check_output(scores_out)
     genuine, spoof = gmm_io.read_gmm(genuine_path), gmm_io.read_gmm(spoof_path)
     for path in (genuine_path, spoof_path):
-        cli.check_settings(path, options, log=context.log)
+        check_settings(path, options)
     dims = [gmm.means.shape[1] for gmm in (genuine, spoof)]
     if dims[0] != dims[1]:
         raise ValueError(
@@ -38,9 +43,11 @@ def body(context: cli.Context) -> int:
     llrs: dict[str, float] = {}
 
     def score(entry: tables.Entry) -> float:
-        return llr(genuine, spoof, postprocess(entry.load().astype(np.float32, copy=False), options))
+        return llr(
+            genuine, spoof, postprocess(entry.load().astype(np.float32, copy=False), options)
+        )
 
-    with tables.open_table(rspecifier, allow_pipes=context[cli.InputOptions].allow_pipes) as table:
+    with tables.open_table(rspecifier, allow_pipes=context[InputOptions].allow_pipes) as table:
         status = context.for_each(table, score, llrs.__setitem__, total=table.num_entries)
     scores.write_scores(scores_out, llrs)
     return status

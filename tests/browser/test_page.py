@@ -4,7 +4,7 @@ import pytest
 from selenium import webdriver
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
-from test_report import make_experiment
+from test_page import make_experiment
 
 from sdtools.bin import report
 

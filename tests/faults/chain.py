@@ -13,9 +13,9 @@ from pathlib import Path
 
 import numpy as np
 
-from sdtools import audio
-from sdtools.model import write_model
-from sdtools.scores import read_fusion
+from sdtools.audio import decoding as audio
+from sdtools.detect.model import write_model
+from sdtools.scoring.files import read_fusion
 
 ROOT = Path(__file__).parent.parent.parent
 ENV = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}  # of recipes
@@ -64,12 +64,17 @@ def make_inputs(folder):
     (folder / "wav").mkdir(parents=True)
     for i, key in enumerate(keys):
         gate = 1 if (i % 2) != (i % 5 == 0) else 0.1 + np.arange(4800) // 400 % 2
-        audio.write_audio(folder / "wav" / f"{key}.wav", 0.05 * gate * rng.standard_normal(4800), RATE_HZ)
+        audio.write_audio(
+            folder / "wav" / f"{key}.wav", 0.05 * gate * rng.standard_normal(4800), RATE_HZ
+        )
     labels = {key: ("spoof", "genuine")[i % 2] for i, key in enumerate(keys)}
     (folder / "wav.scp").write_text("".join(f"{key} wav/{key}.wav\n" for key in keys))
     (folder / "utt2label").write_text("".join(f"{key} {label}\n" for key, label in labels.items()))
     (folder / "utt2spk").write_text("".join(f"{key} {key[:2]}\n" for key in keys))
-    trials = [(("nontarget", "spoof", "target")[i % 3], i % 7 + 4 * (i % 3 > 0) + i / 1000) for i in range(60)]
+    trials = [
+        (("nontarget", "spoof", "target")[i % 3], i % 7 + 4 * (i % 3 > 0) + i / 1000)
+        for i in range(60)
+    ]
     (folder / "asv.txt").write_text("".join(f"- {key} {score}\n" for key, score in trials))
     old, said = Path.cwd(), io.StringIO()
     os.chdir(folder)
@@ -79,10 +84,19 @@ def make_inputs(folder):
                 write_a_model()
             Path(f"out/{name}/scores").mkdir(parents=True)
             with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
-                assert importlib.import_module(f"sdtools.bin.{name.replace('-', '_')}").main(words(name)) == 0, said.getvalue()
+                assert (
+                    importlib.import_module(f"sdtools.bin.{name.replace('-', '_')}").main(
+                        words(name)
+                    )
+                    == 0
+                ), said.getvalue()
             if name == "compute-feats":
                 for label in ("genuine", "spoof"):
-                    lines = [line for line in Path(FEATS).read_text().splitlines(True) if labels[line.split()[0]] == label]
+                    lines = [
+                        line
+                        for line in Path(FEATS).read_text().splitlines(True)
+                        if labels[line.split()[0]] == label
+                    ]
                     Path(f"{label}.scp").write_text("".join(lines))
     finally:
         os.chdir(old)
@@ -97,12 +111,18 @@ def write_a_model():
     threshold = {"threshold": 0.0, "p_miss": 0.1, "p_false_alarm": 0.1}
     about = {"sample_rate_hz": RATE_HZ, "thresholds": {"thresholds": {"eer": threshold}}}
     fusion = read_fusion("out/train-fusion/fusion.json")[0]
-    write_model("model", {"cf": Path("gmms")}, {"cf": Path("out/compute-feats/cf.ark.conf")}, fusion, about)
+    write_model(
+        "model", {"cf": Path("gmms")}, {"cf": Path("out/compute-feats/cf.ark.conf")}, fusion, about
+    )
 
 
 def files(folder):
     """Bytes of every file below a folder."""
-    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(Path(folder).rglob("*")) if path.is_file()}
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in sorted(Path(folder).rglob("*"))
+        if path.is_file()
+    }
 
 
 def temporaries(content):
@@ -112,13 +132,24 @@ def temporaries(content):
 
 def run(name, folder, given=None, **options):
     """Run a command in a folder of `make_inputs`, with the usual words or those given."""
-    return subprocess.run([program(name), *(given or words(name))], cwd=folder, capture_output=True, text=True, timeout=120, **options)
+    return subprocess.run(
+        [program(name), *(given or words(name))],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        **options,
+    )
 
 
 def is_one_error(text):
     """Whether a command says in a single line why it failed, warnings and settings aside."""
     lines = text.splitlines()
-    return "Traceback" not in text and len([line for line in lines if line.startswith("ERROR (sd-")]) == 1 and lines[-1].startswith("ERROR")
+    return (
+        "Traceback" not in text
+        and len([line for line in lines if line.startswith("ERROR (sd-")]) == 1
+        and lines[-1].startswith("ERROR")
+    )
 
 
 def ended_by(signum):

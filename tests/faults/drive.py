@@ -9,7 +9,9 @@ from pathlib import Path
 from threading import Timer
 from types import SimpleNamespace
 
-MAX_BYTES = 8 << 30  # of address space, most of which the threads of libraries reserve and never touch
+MAX_BYTES = (
+    8 << 30
+)  # of address space, most of which the threads of libraries reserve and never touch
 CHILD = """
 import importlib, json, os, resource, runpy, sys, traceback
 resource.setrlimit(resource.RLIMIT_AS, (int(sys.argv[1]), resource.getrlimit(resource.RLIMIT_AS)[1]))
@@ -64,7 +66,9 @@ class Commands:
         timer = Timer(self.timeout_sec, self._kill)
         timer.start()
         try:
-            self.process.stdin.write(json.dumps([[name, *map(str, argv)], str(cwd), files, patience_sec]) + "\n")
+            self.process.stdin.write(
+                json.dumps([[name, *map(str, argv)], str(cwd), files, patience_sec]) + "\n"
+            )
             self.process.stdin.flush()
             answer = self.answers.readline()
         finally:
@@ -77,7 +81,9 @@ class Commands:
         self._end()
         read_end, write_end = os.pipe()
         words = [sys.executable, "-c", CHILD, str(MAX_BYTES), str(write_end)]
-        self.process = subprocess.Popen(words, stdin=subprocess.PIPE, text=True, pass_fds=[write_end])
+        self.process = subprocess.Popen(
+            words, stdin=subprocess.PIPE, text=True, pass_fds=[write_end]
+        )
         os.close(write_end)
         self.answers = os.fdopen(read_end)
 

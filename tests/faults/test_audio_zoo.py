@@ -12,8 +12,8 @@ import soundfile
 from drive import Commands
 from test_model import parts, write  # noqa: F401 - a fixture
 
-from sdtools.audio import find_sounds
-from sdtools.tables import open_table
+from sdtools.audio.decoding import find_sounds
+from sdtools.tables.table import open_table
 
 RATE_HZ = 16000
 NUM_SAMPLES = 8000
@@ -60,7 +60,9 @@ def chunk(name, body):
 def form(tag=1, num_channels=1, rate_hz=RATE_HZ, bits=16, byte_rate=None, block=None):
     block = num_channels * bits // 8 % 2**16 if block is None else block
     byte_rate = rate_hz * block % 2**32 if byte_rate is None else byte_rate
-    return chunk(b"fmt ", struct.pack("<HHIIHH", tag, num_channels, rate_hz, byte_rate, block, bits))
+    return chunk(
+        b"fmt ", struct.pack("<HHIIHH", tag, num_channels, rate_hz, byte_rate, block, bits)
+    )
 
 
 PCM = (NOISE * 2**15).astype("<i2").tobytes()
@@ -139,7 +141,12 @@ ZOO = [
     ("extensible.wav", sound(form="WAVEX"), 49, 1),
     ("rf64.wav", sound(form="RF64"), 49, 1),
     ("w64.wav", sound(form="W64"), 49, 1),
-    ("rifx.wav", lambda path: soundfile.write(path, NOISE, RATE_HZ, subtype="PCM_16", endian="BIG"), 49, 1),
+    (
+        "rifx.wav",
+        lambda path: soundfile.write(path, NOISE, RATE_HZ, subtype="PCM_16", endian="BIG"),
+        49,
+        1,
+    ),
     ("x.aiff", sound(form="AIFF"), 49, 1),
     ("x.au", sound(form="AU"), 49, 1),
     ("x.caf", sound(form="CAF"), 49, 1),
@@ -150,7 +157,12 @@ ZOO = [
     ("x.mp3", sound(form="MP3", subtype="MPEG_LAYER_III"), 49, 1),
     ("flac_named_wav.wav", sound(form="FLAC"), 49, 1),
     ("no_suffix", sound(), 49, 1),
-    ("stereo.wav", sound(np.stack([NOISE, -NOISE], 1)), "channels: got 2, need 1. Choose one of 0..1 with --channel", 2),
+    (
+        "stereo.wav",
+        sound(np.stack([NOISE, -NOISE], 1)),
+        "channels: got 2, need 1. Choose one of 0..1 with --channel",
+        2,
+    ),
     ("8_channels.wav", sound(np.stack([NOISE] * 8, 1)), "channels: got 8, need 1", 8),
     ("1024_channels.wav", sound(np.zeros((400, 1024))), "channels: got 1024, need 1", SHORT),
     (
@@ -166,7 +178,12 @@ ZOO = [
         "sample rate: got 8000 Hz, need 16000 or more, as the model was trained on",
     ),
     ("44_kHz.wav", sound(rate_hz=44100), "sample rate: got 44100 Hz, need 16000 Hz", SHORT),
-    ("192_kHz.wav", sound(np.repeat(NOISE, 12), rate_hz=192000), "sample rate: got 192000 Hz, need 16000 Hz", 1),
+    (
+        "192_kHz.wav",
+        sound(np.repeat(NOISE, 12), rate_hz=192000),
+        "sample rate: got 192000 Hz, need 16000 Hz",
+        1,
+    ),
     (
         "1_Hz.wav",
         sound(rate_hz=1),
@@ -180,7 +197,12 @@ ZOO = [
         "sample rate: got 15999989 Hz, need 1000 to 768000 Hz; the header is damaged",
     ),
     ("rate_0.wav", riff(form(rate_hz=0), DATA), "sound: got .*SF_INFO struct incomplete", SAME),
-    ("rate_2_31.wav", riff(form(rate_hz=2**31), DATA), "sound: got .*SF_INFO struct incomplete", SAME),
+    (
+        "rate_2_31.wav",
+        riff(form(rate_hz=2**31), DATA),
+        "sound: got .*SF_INFO struct incomplete",
+        SAME,
+    ),
     (
         "rate_2_31_less_1.wav",
         riff(form(rate_hz=2**31 - 1), DATA),
@@ -191,19 +213,54 @@ ZOO = [
     ("block_0.wav", riff(form(block=0), DATA), 49, 1),
     ("bits_0.wav", riff(form(bits=0, block=2), DATA), "sound: got .*unimplemented format", SAME),
     ("bits_13.wav", riff(form(bits=13, block=2), DATA), 49, 1),
-    ("bits_255.wav", riff(form(bits=255, block=32), DATA), "sound: got .*unimplemented format", SAME),
-    ("0_channels.wav", riff(form(num_channels=0, block=2), DATA), "sound: got 'Channel count is zero", SAME),
-    ("65535_channels.wav", riff(form(num_channels=65535), DATA), "sound: got 'Too many channels", SAME),
+    (
+        "bits_255.wav",
+        riff(form(bits=255, block=32), DATA),
+        "sound: got .*unimplemented format",
+        SAME,
+    ),
+    (
+        "0_channels.wav",
+        riff(form(num_channels=0, block=2), DATA),
+        "sound: got 'Channel count is zero",
+        SAME,
+    ),
+    (
+        "65535_channels.wav",
+        riff(form(num_channels=65535), DATA),
+        "sound: got 'Too many channels",
+        SAME,
+    ),
     ("codec_0.wav", riff(form(tag=0), DATA), "sound: got .*Malformed 'fmt ' chunk", SAME),
-    ("codec_mp3_in_wav.wav", riff(form(tag=0x55), DATA), "sound: got .*Malformed 'fmt ' chunk", SAME),
+    (
+        "codec_mp3_in_wav.wav",
+        riff(form(tag=0x55), DATA),
+        "sound: got .*Malformed 'fmt ' chunk",
+        SAME,
+    ),
     ("codec_ffff.wav", riff(form(tag=0xFFFF), DATA), "sound: got .*Malformed 'fmt ' chunk", SAME),
     ("no_format.wav", riff(DATA), "sound: got .*No 'data' chunk", SAME),
     ("no_data.wav", riff(form()), "sound: got .*No 'data' chunk", SAME),
     ("data_before_format.wav", riff(DATA, form()), "sound: got .*No 'data' chunk", SAME),
-    ("two_formats.wav", riff(form(rate_hz=8000), form(), DATA), "sound: got .*No 'data' chunk", SAME),
+    (
+        "two_formats.wav",
+        riff(form(rate_hz=8000), form(), DATA),
+        "sound: got .*No 'data' chunk",
+        SAME,
+    ),
     ("two_data.wav", riff(form(), DATA, DATA), "sound: got .*SF_INFO struct incomplete", SAME),
-    ("odd_chunks_first.wav", riff(chunk(b"LIST", b"abc"), form(), chunk(b"JUNK", bytes(99)), DATA), 49, 1),
-    ("nul_chunk_first.wav", riff(chunk(b"\0\0\0\0", bytes(8)), form(), DATA), "sound: got .*No 'data' chunk", SAME),
+    (
+        "odd_chunks_first.wav",
+        riff(chunk(b"LIST", b"abc"), form(), chunk(b"JUNK", bytes(99)), DATA),
+        49,
+        1,
+    ),
+    (
+        "nul_chunk_first.wav",
+        riff(chunk(b"\0\0\0\0", bytes(8)), form(), DATA),
+        "sound: got .*No 'data' chunk",
+        SAME,
+    ),
     ("junk_behind.wav", riff(form(), DATA, chunk(b"LIST", bytes(101))), 49, 1),
     ("text_behind.wav", changed(lambda data: data + b"more than there is to say\n" * 99), 49, 1),
     ("riff_size_0.wav", riff(form(), DATA, size=0), 49, 1),
@@ -213,18 +270,58 @@ ZOO = [
     ("data_size_0.wav", put("<I", 40, 0), "sound: got 0 samples, need", SAME),
     ("data_size_half.wav", put("<I", 40, NUM_SAMPLES), 24, 1),
     ("data_size_odd.wav", put("<I", 40, 2 * NUM_SAMPLES - 1), 48, 1),
-    ("data_size_double.wav", put("<I", 40, 4 * NUM_SAMPLES), "sound: got 8000 samples, need more by its header; it is cut short", SAME),
-    ("data_size_2_30.wav", put("<I", 40, 1 << 30), "sound: got 8000 samples, need more by its header; it is cut short", SAME),
+    (
+        "data_size_double.wav",
+        put("<I", 40, 4 * NUM_SAMPLES),
+        "sound: got 8000 samples, need more by its header; it is cut short",
+        SAME,
+    ),
+    (
+        "data_size_2_30.wav",
+        put("<I", 40, 1 << 30),
+        "sound: got 8000 samples, need more by its header; it is cut short",
+        SAME,
+    ),
     ("data_size_pipe.wav", put("<I", 40, 0xFFFFFFFF), 49, 1),
-    ("list_size_2_32.wav", content(b"RIFF\xff\xff\xff\x7fWAVELIST\xff\xff\xff\xff" + bytes(4000)), "sound: got .*No 'data' chunk", SAME),
+    (
+        "list_size_2_32.wav",
+        content(b"RIFF\xff\xff\xff\x7fWAVELIST\xff\xff\xff\xff" + bytes(4000)),
+        "sound: got .*No 'data' chunk",
+        SAME,
+    ),
     ("header_cut.wav", cut(30), "sound: got .*No 'data' chunk", SAME),
-    ("header_only.wav", cut(44), "sound: got 0 samples, need more by its header; it is cut short", SAME),
+    (
+        "header_only.wav",
+        cut(44),
+        "sound: got 0 samples, need more by its header; it is cut short",
+        SAME,
+    ),
     ("riff_only.wav", cut(12), "sound: got .*No 'data' chunk", SAME),
     ("4_bytes.wav", cut(4), UNKNOWN, SAME),
-    ("half.wav", cut(NUM_SAMPLES), "sound: got 3978 samples, need more by its header; it is cut short", SAME),
-    ("last_byte_lost.wav", cut(2 * NUM_SAMPLES + 43), "sound: got 7999 samples, need more by its header; it is cut short", SAME),
-    ("last_sample_lost.wav", cut(2 * NUM_SAMPLES + 42), "sound: got 7999 samples, need more by its header; it is cut short", SAME),
-    ("half.flac", cut(NUM_SAMPLES, form="FLAC"), "sound: got 'Error : flac decoder lost sync", SAME),
+    (
+        "half.wav",
+        cut(NUM_SAMPLES),
+        "sound: got 3978 samples, need more by its header; it is cut short",
+        SAME,
+    ),
+    (
+        "last_byte_lost.wav",
+        cut(2 * NUM_SAMPLES + 43),
+        "sound: got 7999 samples, need more by its header; it is cut short",
+        SAME,
+    ),
+    (
+        "last_sample_lost.wav",
+        cut(2 * NUM_SAMPLES + 42),
+        "sound: got 7999 samples, need more by its header; it is cut short",
+        SAME,
+    ),
+    (
+        "half.flac",
+        cut(NUM_SAMPLES, form="FLAC"),
+        "sound: got 'Error : flac decoder lost sync",
+        SAME,
+    ),
     (
         "half.mp3",
         cut(1000, form="MP3", subtype="MPEG_LAYER_III"),
@@ -232,22 +329,47 @@ ZOO = [
         "sound: got 47 samples, need 8000 or more",
     ),
     ("half.ogg", cut(2000, form="OGG", subtype="VORBIS"), "sound: got .*malformed", SAME),
-    ("half.au", cut(NUM_SAMPLES, form="AU"), "sound: got 3988 samples, need more by its header; it is cut short", SAME),
+    (
+        "half.au",
+        cut(NUM_SAMPLES, form="AU"),
+        "sound: got 3988 samples, need more by its header; it is cut short",
+        SAME,
+    ),
     ("broken_frame.flac", broken_frame, "sound: got 'Error : flac decoder lost sync", SAME),
-    ("md5_wrong.flac", changed(lambda data: data.__setitem__(slice(26, 42), bytes(range(16))), form="FLAC"), 49, 1),
+    (
+        "md5_wrong.flac",
+        changed(lambda data: data.__setitem__(slice(26, 42), bytes(range(16))), form="FLAC"),
+        49,
+        1,
+    ),
     (
         "rate_0.flac",
         changed(lambda data: data.__setitem__(slice(18, 20), b"\0\0"), form="FLAC"),
         "sound: got .*SF_INFO struct incomplete",
         SAME,
     ),
-    ("id3_only.mp3", content(b"ID3\x04\0\0\0\0\x0f\x76" + bytes(2038)), "sound: got 'File does not exist or is not a regular file", SAME),
-    ("ogg_page_only.ogg", content(b"OggS" + bytes(23) + b"\x01\x1e\x01vorbis" + bytes(23)), "sound: got .*unimplemented format", SAME),
+    (
+        "id3_only.mp3",
+        content(b"ID3\x04\0\0\0\0\x0f\x76" + bytes(2038)),
+        "sound: got 'File does not exist or is not a regular file",
+        SAME,
+    ),
+    (
+        "ogg_page_only.ogg",
+        content(b"OggS" + bytes(23) + b"\x01\x1e\x01vorbis" + bytes(23)),
+        "sound: got .*unimplemented format",
+        SAME,
+    ),
     ("0_samples.wav", sound(np.empty(0)), "sound: got 0 samples, need", SAME),
     ("0_samples.flac", sound(np.empty(0), form="FLAC"), UNKNOWN, SAME),
     ("1_sample.wav", sound(NOISE[:1]), "recording: got 1 samples, need 320, one frame", SHORT),
     ("10_ms.wav", sound(NOISE[:160]), "recording: got 160 samples, need 320, one frame", SHORT),
-    ("frame_less_1.wav", sound(NOISE[:319]), "recording: got 319 samples, need 320, one frame", SHORT),
+    (
+        "frame_less_1.wav",
+        sound(NOISE[:319]),
+        "recording: got 319 samples, need 320, one frame",
+        SHORT,
+    ),
     ("1_frame.wav", sound(NOISE[:320]), 1, SHORT),
     ("2_frames.wav", sound(NOISE[:480]), 2, SHORT),
     ("silence.wav", sound(np.zeros(NUM_SAMPLES)), 49, SILENCE),
@@ -261,8 +383,18 @@ ZOO = [
     ("nan_last.wav", float_with(np.nan, -1), r"sample 7999 \(.* s\): got nan", NOT_A_NUMBER),
     ("inf.wav", float_with(np.inf), r"sample 400 \(.* s\): got inf", NOT_A_NUMBER),
     ("inf_negative.wav", float_with(-np.inf), r"sample 400 \(.* s\): got -inf", NOT_A_NUMBER),
-    ("all_nan.wav", sound(np.full(NUM_SAMPLES, np.nan), subtype="DOUBLE"), r"sample 0 \(.* s\): got nan", NOT_A_NUMBER),
-    ("huge_1e30.wav", sound(NOISE * 1e31, subtype="FLOAT"), "features: got overflow from a peak of", SAME),
+    (
+        "all_nan.wav",
+        sound(np.full(NUM_SAMPLES, np.nan), subtype="DOUBLE"),
+        r"sample 0 \(.* s\): got nan",
+        NOT_A_NUMBER,
+    ),
+    (
+        "huge_1e30.wav",
+        sound(NOISE * 1e31, subtype="FLOAT"),
+        "features: got overflow from a peak of",
+        SAME,
+    ),
     (
         "huge_1e300.wav",
         sound(NOISE * 1e300, subtype="DOUBLE"),
@@ -289,24 +421,69 @@ ZOO = [
     ("video.mp4", content(b"\0\0\0\x20ftypisom" + bytes(1000)), UNKNOWN, SAME),
     ("zip.wav", content(b"PK\x03\x04" + bytes(1000)), UNKNOWN, SAME),
     ("pickle.wav", content(b"\x80\x04cos\nsystem\n(S'touch PWNED'\ntR."), UNKNOWN, SAME),
-    ("directory.wav", Path.mkdir, "got 'Is a directory', need a readable file", "folder: got no sound file, need one or more"),
+    (
+        "directory.wav",
+        Path.mkdir,
+        "got 'Is a directory', need a readable file",
+        "folder: got no sound file, need one or more",
+    ),
     ("loop.wav", loop, "got 'Too many levels of symbolic links', need a readable file", SAME),
     ("mutual.wav", mutual, "got 'Too many levels of symbolic links', need a readable file", SAME),
-    ("dangling.wav", link("nowhere"), "got 'No such file or directory', need a readable file", SAME),
+    (
+        "dangling.wav",
+        link("nowhere"),
+        "got 'No such file or directory', need a readable file",
+        SAME,
+    ),
     ("link.wav", linked, 49, 1),
-    ("fifo.wav", os.mkfifo, "got a pipe into which nobody writes for 0.3 s, need a program that does", SAME),
+    (
+        "fifo.wav",
+        os.mkfifo,
+        "got a pipe into which nobody writes for 0.3 s, need a program that does",
+        SAME,
+    ),
     ("socket.wav", unbound_socket, "got 'No such device or address', need a readable file", SAME),
-    ("zero_device.wav", link("/dev/zero"), "got a device, need a file, a pipe or a terminal, which end", SAME),
-    ("random_device.wav", link("/dev/urandom"), "got a device, need a file, a pipe or a terminal, which end", SAME),
-    ("full_device.wav", link("/dev/full"), "got a device, need a file, a pipe or a terminal, which end", SAME),
+    (
+        "zero_device.wav",
+        link("/dev/zero"),
+        "got a device, need a file, a pipe or a terminal, which end",
+        SAME,
+    ),
+    (
+        "random_device.wav",
+        link("/dev/urandom"),
+        "got a device, need a file, a pipe or a terminal, which end",
+        SAME,
+    ),
+    (
+        "full_device.wav",
+        link("/dev/full"),
+        "got a device, need a file, a pipe or a terminal, which end",
+        SAME,
+    ),
     ("null_device.wav", link("/dev/null"), UNKNOWN, SAME),
     ("absent.wav", nothing, "got 'No such file or directory', need a readable file", SAME),
     ("cat", line("cat good.wav |"), 49, 1),
-    ("cat_half", line("head -c 8000 good.wav |"), "sound: got 3978 samples, need more by its header; it is cut short", SAME),
+    (
+        "cat_half",
+        line("head -c 8000 good.wav |"),
+        "sound: got 3978 samples, need more by its header; it is cut short",
+        SAME,
+    ),
     ("cat_more", line("cat good.wav good.wav |"), "sound: got .*No 'RIFF' chunk marker", SAME),
     ("cat_nothing", line("true |"), UNKNOWN, SAME),
-    ("cat_fails", line("cat good.wav; exit 3 |"), "exit status of the command: got 3, need 0", SAME),
-    ("offset", line("good.wav:44"), "sound: got b.*, need a RIFF wave, which alone an archive can hold", SAME),
+    (
+        "cat_fails",
+        line("cat good.wav; exit 3 |"),
+        "exit status of the command: got 3, need 0",
+        SAME,
+    ),
+    (
+        "offset",
+        line("good.wav:44"),
+        "sound: got b.*, need a RIFF wave, which alone an archive can hold",
+        SAME,
+    ),
 ]
 
 
@@ -314,7 +491,10 @@ ZOO = [
 def place(parts, tmp_path_factory):  # noqa: F811
     """A folder with two good recordings, a model and the whole zoo: {name: what stands in wav.scp}."""
     folder = tmp_path_factory.mktemp("zoo")
-    thresholds = {name: {"threshold": 0.0, "p_miss": 0.1, "p_false_alarm": 0.1} for name in ("eer", "bayes", "false_alarm")}
+    thresholds = {
+        name: {"threshold": 0.0, "p_miss": 0.1, "p_false_alarm": 0.1}
+        for name in ("eer", "bayes", "false_alarm")
+    }
     write(folder / "model", parts[1], ["cm_sd0"], thresholds={"thresholds": thresholds})
     for name in ("good.wav", "well.wav"):
         sound()(folder / name)
@@ -329,25 +509,39 @@ def place(parts, tmp_path_factory):  # noqa: F811
 
 def outputs(folder):
     """Names of what the commands write here, temporary files too."""
-    return sorted(path.name for path in folder.iterdir() if re.search(r"\.ark|\.frames|\.tmp$", path.name))
+    return sorted(
+        path.name for path in folder.iterdir() if re.search(r"\.ark|\.frames|\.tmp$", path.name)
+    )
 
 
-@pytest.mark.parametrize(("name", "feats", "judgement"), [(row[0], *row[2:]) for row in ZOO], ids=[row[0] for row in ZOO])
+@pytest.mark.parametrize(
+    ("name", "feats", "judgement"), [(row[0], *row[2:]) for row in ZOO], ids=[row[0] for row in ZOO]
+)
 def test_each_has_the_outcome_of_the_table(place, fault, name, feats, judgement):
     """Alone, between good ones with and without --max-skip, and judged."""
     folder, sources, commands = place
     with fault("audio"):
         options = ["--print-args=false", "--allow-pipes=true"]
-        extract = ["--features=cf", "--orders=0,6", "--write-num-frames=ark,t:num.frames", "scp:wav.scp", "ark:{order}.ark"]
+        extract = [
+            "--features=cf",
+            "--orders=0,6",
+            "--write-num-frames=ark,t:num.frames",
+            "scp:wav.scp",
+            "ark:{order}.ark",
+        ]
         (folder / "wav.scp").write_text(f"u {sources[name]}\n")
         alone = commands.call("compute_feats", *options, *extract, cwd=folder)
         check_feats(folder, alone, feats, {"u": feats})
         (folder / "wav.scp").write_text(f"a good.wav\nu {sources[name]}\nz well.wav\n")
         among = commands.call("compute_feats", *options, "--max-skip=1", *extract, cwd=folder)
         is_bad = isinstance(feats, str)
-        check_feats(folder, among, 0, {"a": FRAMES, **({} if is_bad else {"u": feats}), "z": FRAMES})
+        check_feats(
+            folder, among, 0, {"a": FRAMES, **({} if is_bad else {"u": feats}), "z": FRAMES}
+        )
         assert f"done {3 - is_bad} of 3, {int(is_bad)} skipped" in among.err
-        assert not is_bad or re.search(f"WARNING .sd-compute-feats. skipped u .wav.scp:2.: .*{feats}", among.err)
+        assert not is_bad or re.search(
+            f"WARNING .sd-compute-feats. skipped u .wav.scp:2.: .*{feats}", among.err
+        )
 
         (folder / "wav.scp").write_text(f"u {sources[name]}\n")
         words = "scp:wav.scp" if sources[name].endswith("|") else sources[name]
@@ -363,7 +557,12 @@ def test_each_has_the_outcome_of_the_table(place, fault, name, feats, judgement)
             else:
                 assert lines and all(need in line for line in lines)
         else:
-            assert judged.status == 1 and lines == [] and len(errors) == 1 and re.search(need, errors[0]), judged
+            assert (
+                judged.status == 1
+                and lines == []
+                and len(errors) == 1
+                and re.search(need, errors[0])
+            ), judged
             assert "Traceback" not in judged.err and not re.search("nan|inf", judged.out)
 
 
@@ -373,11 +572,15 @@ def check_feats(folder, result, need, frames):
     errors = [line for line in result.err.splitlines() if line.startswith("ERROR")]
     if isinstance(need, str):
         assert result.status == 1 and len(errors) == 1 and outputs(folder) == [], result
-        assert re.search(rf"^ERROR \(sd-compute-feats\) u \(wav\.scp:1\): .*{need}", errors[0]), errors
+        assert re.search(rf"^ERROR \(sd-compute-feats\) u \(wav\.scp:1\): .*{need}", errors[0]), (
+            errors
+        )
         return
     assert (result.status, errors) == (0, []), result
     assert outputs(folder) == ["0.ark", "0.ark.conf", "6.ark", "6.ark.conf", "num.frames"]
-    assert dict(line.split() for line in (folder / "num.frames").read_text().splitlines()) == {k: str(n) for k, n in frames.items()}
+    assert dict(line.split() for line in (folder / "num.frames").read_text().splitlines()) == {
+        k: str(n) for k, n in frames.items()
+    }
     for order in (0, 6):
         with open_table(f"ark:{folder}/{order}.ark") as table:
             matrices = {entry.key: entry.load() for entry in table}
@@ -403,7 +606,12 @@ def test_folders_that_lead_back_to_themselves_are_read_once(place, tmp_path, fau
         (tmp_path / "b/other").symlink_to("../a")
         judged = place[2].call("detect", place[0] / "model", ".", cwd=tmp_path)
         assert judged.status == 0, judged
-        assert {line.split(":")[0] for line in judged.out.splitlines()} == {"a/a.wav", "b/b.wav", "a/other/b.wav", "b/other/a.wav"}
+        assert {line.split(":")[0] for line in judged.out.splitlines()} == {
+            "a/a.wav",
+            "b/b.wav",
+            "a/other/b.wav",
+            "b/other/a.wav",
+        }
 
 
 def test_pipes_and_devices_in_a_folder_are_left_out(tmp_path, fault):
@@ -411,5 +619,8 @@ def test_pipes_and_devices_in_a_folder_are_left_out(tmp_path, fault):
         sound()(tmp_path / "a.wav")
         os.mkfifo(tmp_path / "fifo.wav")
         (tmp_path / "zero.wav").symlink_to("/dev/zero")
-        with pytest.warns(UserWarning, match="left out 2 files such as (fifo|zero).wav, which libsndfile cannot read"):
+        with pytest.warns(
+            UserWarning,
+            match="left out 2 files such as (fifo|zero).wav, which libsndfile cannot read",
+        ):
             assert find_sounds(tmp_path) == [tmp_path / "a.wav"]

@@ -28,7 +28,11 @@ def folder(tmp_path_factory):
 @pytest.fixture
 def package(tmp_path):
     """A copy of the package whose loops are not compiled yet."""
-    shutil.copytree(chain.ROOT / "sdtools", tmp_path / "sdtools", ignore=shutil.ignore_patterns("*.nbi", "*.nbc"))
+    shutil.copytree(
+        chain.ROOT / "sdtools",
+        tmp_path / "sdtools",
+        ignore=shutil.ignore_patterns("*.nbi", "*.nbc"),
+    )
     return tmp_path
 
 
@@ -43,12 +47,20 @@ def environment(package, **settings):
 
 def start(folder, package, out, **options):
     return subprocess.Popen(
-        command(out, **options), cwd=folder, env=environment(package), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+        command(out, **options),
+        cwd=folder,
+        env=environment(package),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
     )
 
 
 def caches(package):
-    return sorted((path.name, path.stat().st_mtime_ns) for path in (package / "sdtools/__pycache__").glob("*.nb?"))
+    return sorted(
+        (path.name, path.stat().st_mtime_ns)
+        for path in (package / "sdtools/__pycache__").glob("*.nb?")
+    )
 
 
 def test_jobs_that_start_at_once_on_a_cold_cache_give_the_same_bytes(folder, package, fault):
@@ -58,7 +70,9 @@ def test_jobs_that_start_at_once_on_a_cold_cache_give_the_same_bytes(folder, pac
         said = [job.communicate()[1] for job in jobs]
         assert [job.returncode for job in jobs] == [0] * NUM_JOBS, said
         assert all("Traceback" not in text and "ERROR" not in text for text in said)
-        assert [(folder / f"cold.{i}.ark").read_bytes() == expected for i in range(NUM_JOBS)] == [True] * NUM_JOBS
+        assert [(folder / f"cold.{i}.ark").read_bytes() == expected for i in range(NUM_JOBS)] == [
+            True
+        ] * NUM_JOBS
     before = caches(package)
     assert any(name.startswith("subbands._extract") for name, _ in before)
     assert [name for name, _ in before if "tmp" in name] == []
@@ -76,8 +90,12 @@ def test_where_no_cache_can_be_commands_work_and_leave_nothing(folder, package, 
     shutil.rmtree(package / "sdtools/__pycache__")
     (package / "sdtools/__pycache__").write_text("")  # no folder, even for root
     with fault("no place for a cache"):
-        env = environment(package, HOME="/proc", TMPDIR=str(package / "tmp"), XDG_CACHE_HOME="/proc")
-        result = subprocess.run(command("none.ark"), cwd=folder, env=env, capture_output=True, text=True)
+        env = environment(
+            package, HOME="/proc", TMPDIR=str(package / "tmp"), XDG_CACHE_HOME="/proc"
+        )
+        result = subprocess.run(
+            command("none.ark"), cwd=folder, env=env, capture_output=True, text=True
+        )
         assert result.returncode == 0 and "Traceback" not in result.stderr, result.stderr
         assert (folder / "none.ark").read_bytes() == expected
         assert list((package / "tmp").iterdir()) == []
@@ -109,7 +127,14 @@ while :; do sleep 0.1; done
 
 def start_recipe(recipe, first, last, *options):
     words = ["./run.sh", *OPTIONS, "--stage", str(first), "--stop-stage", str(last), *options]
-    return subprocess.Popen(words, cwd=recipe, env=chain.ENV, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    return subprocess.Popen(
+        words,
+        cwd=recipe,
+        env=chain.ENV,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
 
 
 def finish(process):
@@ -137,8 +162,14 @@ def test_runs_of_a_recipe_do_not_meet_and_wait_for_late_files(tmp_path, fault):
             second = start_recipe(recipe, 1, 1)
             said = second.communicate(timeout=20)[1]
             assert second.returncode == 1 and len(said.splitlines()) == 1
-            assert re.search(rf"got a run that goes on \(process {first.pid} on {os.uname().nodename} since [0-9 :-]+\), need one", said)
-            assert subprocess.run(["./run.sh", "--help"], cwd=recipe, capture_output=True).returncode == 0
+            assert re.search(
+                rf"got a run that goes on \(process {first.pid} on {os.uname().nodename} since [0-9 :-]+\), need one",
+                said,
+            )
+            assert (
+                subprocess.run(["./run.sh", "--help"], cwd=recipe, capture_output=True).returncode
+                == 0
+            )
         with fault("killed run"):
             first.send_signal(signum)
             first.communicate(timeout=PATIENCE_SEC)
@@ -152,6 +183,10 @@ def test_outputs_that_never_come_are_named(tmp_path):
     there, never = tmp_path / "there", tmp_path / "never"
     there.write_text("")
     words = [chain.ROOT / "utils/wait_for.sh", there, never]
-    result = subprocess.run(words, env={**os.environ, "SDTOOLS_GRACE_SEC": "1"}, capture_output=True, text=True)
-    assert result.returncode == 1 and re.fullmatch(rf"wait_for.sh: {never}: got no such file [12] s after .*\n", result.stderr)
+    result = subprocess.run(
+        words, env={**os.environ, "SDTOOLS_GRACE_SEC": "1"}, capture_output=True, text=True
+    )
+    assert result.returncode == 1 and re.fullmatch(
+        rf"wait_for.sh: {never}: got no such file [12] s after .*\n", result.stderr
+    )
     assert subprocess.run([*words[:2]]).returncode == 0

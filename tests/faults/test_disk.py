@@ -12,7 +12,9 @@ import pytest
 from form import IS_FULL
 
 PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
-ROOMS = range(0, 200, 8)  # pages that are left on the small disk; the last is more than any command here needs
+ROOMS = range(
+    0, 200, 8
+)  # pages that are left on the small disk; the last is more than any command here needs
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +45,11 @@ def small_disk(place, num_pages):
     try:
         shutil.copytree(before, place, dirs_exist_ok=True)
         used = os.statvfs(place)
-        mount("-o", f"remount,size={(used.f_blocks - used.f_bfree + num_pages) * used.f_frsize}", place)
+        mount(
+            "-o",
+            f"remount,size={(used.f_blocks - used.f_bfree + num_pages) * used.f_frsize}",
+            place,
+        )
         yield
     finally:
         subprocess.run(["umount", place], check=True)
@@ -142,4 +148,6 @@ def test_a_read_only_place_keeps_the_old_output(folder, name, fault):
         pytest.skip("a read-only place: root needs a mount for it, and cannot make one here")
     without_copies(place)
     with read_only(place), fault("read-only place"):
-        run_in_vain(name, folder, "Read-only file system" if os.geteuid() == 0 else "Permission denied")
+        run_in_vain(
+            name, folder, "Read-only file system" if os.geteuid() == 0 else "Permission denied"
+        )

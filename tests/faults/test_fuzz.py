@@ -29,7 +29,7 @@ import numpy as np
 import pytest
 from form import IS_FULL
 
-from sdtools import audio, cli, extraction, gmm_io, model, report, scores, specifiers, streams, tables
+from sdtools.audio import decoding as audio
 from sdtools.bin import (
     apply_fusion,
     compute_feats,
@@ -45,10 +45,20 @@ from sdtools.bin import (
     train_gmm,
 )
 from sdtools.bin import report as sd_report
-from sdtools.cqcc import CqccOptions
-from sdtools.fusion import Fusion
-from sdtools.gmm import DiagGmm, GmmStats
-from sdtools.postprocess import PostOptions
+from sdtools.cli import extraction
+from sdtools.cli.command import MAX_MESSAGE, Log
+from sdtools.detect import model
+from sdtools.features.cqcc import CqccOptions
+from sdtools.features.postprocess import PostOptions
+from sdtools.gmm import io as gmm_io
+from sdtools.gmm.mixture import DiagGmm, GmmStats
+from sdtools.options import load_settings, save_settings
+from sdtools.report import page as report
+from sdtools.scoring import files as scores
+from sdtools.scoring.fusion import Fusion
+from sdtools.tables import specifiers
+from sdtools.tables import table as tables
+from sdtools.tables.input import split_offset
 
 ROOT = Path(__file__).parents[2]
 OURS = tuple(f"{ROOT / folder}/" for folder in ("sdtools", "utils", "local"))
@@ -57,8 +67,16 @@ FUZZ_SEC = float(os.environ.get("SD_FUZZ_SEC", "300" if IS_FULL else "45"))  # f
 MAX_SEC = 2  # of processor time, under trace
 HANG_SEC = 120  # on the clock, beside all that else goes on
 SPARE_BYTES = 100_000_000
-MAX_MESSAGE = cli.MAX_MESSAGE + 100  # characters
-BAD_EVENTS = ("subprocess.Popen", "os.system", "os.exec", "os.posix_spawn", "os.fork", "os.startfile", "pickle.find_class")
+MAX_MESSAGE = MAX_MESSAGE + 100  # characters
+BAD_EVENTS = (
+    "subprocess.Popen",
+    "os.system",
+    "os.exec",
+    "os.posix_spawn",
+    "os.fork",
+    "os.startfile",
+    "pickle.find_class",
+)
 
 
 # ---- what is watched
@@ -132,7 +150,9 @@ def watched(num_bytes, max_sec=MAX_SEC):
     old = signal.signal(signal.SIGALRM, ring)
     started, WATCH["events"] = time.process_time(), []
     try:
-        resource.setrlimit(resource.RLIMIT_AS, (memory_bytes() + 10 * num_bytes + SPARE_BYTES, hard))
+        resource.setrlimit(
+            resource.RLIMIT_AS, (memory_bytes() + 10 * num_bytes + SPARE_BYTES, hard)
+        )
         signal.setitimer(signal.ITIMER_REAL, HANG_SEC)
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
@@ -162,7 +182,11 @@ def command(main, *argv):
             status = main(["--print-args=false", *argv])
         lines = err.getvalue().splitlines()
         is_line = re.compile(r"(LOG|WARNING|ERROR) \(sd-[a-z-]+\) .").match
-        bad = [line for line in lines if not is_line(line) or not line.isprintable() or len(line) > MAX_MESSAGE]
+        bad = [
+            line
+            for line in lines
+            if not is_line(line) or not line.isprintable() or len(line) > MAX_MESSAGE
+        ]
         errors = [line for line in lines if line.startswith("ERROR")]
         if bad or status not in (0, 1) or len(errors) != status:
             raise Lost(f"status {status}, lines {lines}")
@@ -202,7 +226,9 @@ def outcome(call, messages=None):
         call()
         return "done"
     except OSError as error:
-        message = f"got {error.strerror}, need" if error.filename and error.strerror else repr(error)
+        message = (
+            f"got {error.strerror}, need" if error.filename and error.strerror else repr(error)
+        )
     except (ValueError, ArithmeticError) as error:
         message = str(error)
     except Refused as error:
@@ -219,7 +245,9 @@ def outcome(call, messages=None):
         place = error.__traceback__
         while place.tb_next:
             place = place.tb_next
-        raise Lost(f"{error!r:.300} at {place.tb_frame.f_code.co_filename}:{place.tb_lineno}") from None
+        raise Lost(
+            f"{error!r:.300} at {place.tb_frame.f_code.co_filename}:{place.tb_lineno}"
+        ) from None
     if messages is not None:
         messages.append(message)
     if re.match(r"ERROR \(sd-[a-z-]+\) memory:", message):
@@ -238,8 +266,26 @@ class Bomb:
         return (os.mkdir, ("CANARY",))
 
 
-RUN = [b"touch CANARY |", b"| touch CANARY", b"$(touch CANARY)", b"`touch CANARY`", b";touch CANARY;", b"PKL" + pickle.dumps(Bomb())]
-PATHS = [b"..", b"../outside", b"../outside/secret", b"/etc/passwd", b"/dev/zero", b"-", b".", b"/", b"~", b"a/../../outside/secret"]
+RUN = [
+    b"touch CANARY |",
+    b"| touch CANARY",
+    b"$(touch CANARY)",
+    b"`touch CANARY`",
+    b";touch CANARY;",
+    b"PKL" + pickle.dumps(Bomb()),
+]
+PATHS = [
+    b"..",
+    b"../outside",
+    b"../outside/secret",
+    b"/etc/passwd",
+    b"/dev/zero",
+    b"-",
+    b".",
+    b"/",
+    b"~",
+    b"a/../../outside/secret",
+]
 NUMBERS = [
     b"nan",
     b"inf",
@@ -256,7 +302,20 @@ NUMBERS = [
     b"1_0",
     b"1e308",
 ]
-TAGS = [b"\0B", b"FM ", b"DM ", b"FV ", b"CM ", b"CM2 ", b"CM3 ", b"\4", b"RIFF", b"PK\3\4", b"<NUMCOMPONENTS> ", b"</DiagGMM> "]
+TAGS = [
+    b"\0B",
+    b"FM ",
+    b"DM ",
+    b"FV ",
+    b"CM ",
+    b"CM2 ",
+    b"CM3 ",
+    b"\4",
+    b"RIFF",
+    b"PK\3\4",
+    b"<NUMCOMPONENTS> ",
+    b"</DiagGMM> ",
+]
 MARKS = [
     b"[",
     b"]",
@@ -280,11 +339,52 @@ MARKS = [
     b";",
     b"[0:1]",
 ]
-BYTES = [b"\xff", b"\xef\xbb\xbf", b"\xc2\xa0", b"\x1b[31m", b"\xe2\x80\xa8", b"\xed\xa0\x80", b"\x0c", b"\x1c", b"\xd9\xa3"]
+BYTES = [
+    b"\xff",
+    b"\xef\xbb\xbf",
+    b"\xc2\xa0",
+    b"\x1b[31m",
+    b"\xe2\x80\xa8",
+    b"\xed\xa0\x80",
+    b"\x0c",
+    b"\x1c",
+    b"\xd9\xa3",
+]
 DEEP = [b"[" * 3000, b'{"a":' * 3000, b"[" * 20_000, b"(" * 300, b"-" * 3000]
-WORDS = [b"genuine", b"spoof", b"null", b"true", b"NaN", b"Infinity", b"ark:", b"scp,p:", b"ark,scp:", b"target", b"A", b"E_1"]
+WORDS = [
+    b"genuine",
+    b"spoof",
+    b"null",
+    b"true",
+    b"NaN",
+    b"Infinity",
+    b"ark:",
+    b"scp,p:",
+    b"ark,scp:",
+    b"target",
+    b"A",
+    b"E_1",
+]
 TOKENS = [*RUN, *PATHS, *NUMBERS, *TAGS, *MARKS, *BYTES, *DEEP, *WORDS]
-INTS = [0, 1, 2, 4, 8, 255, 256, 32767, 65535, 65536, 2**24, 2**31 - 1, 2**31, 2**32 - 1, 2**63 - 1, 2**63, 2**64 - 1]
+INTS = [
+    0,
+    1,
+    2,
+    4,
+    8,
+    255,
+    256,
+    32767,
+    65535,
+    65536,
+    2**24,
+    2**31 - 1,
+    2**31,
+    2**32 - 1,
+    2**63 - 1,
+    2**63,
+    2**64 - 1,
+]
 VALUES = [
     None,
     True,
@@ -305,13 +405,30 @@ VALUES = [
     10**5000,
     1e308,
 ]
-VALUES += [float("nan"), float("inf"), "nan", "inf", [[]], [1, [2]], {"": None}, "x" * 5000, [0] * 2000, "a/b/c"]
+VALUES += [
+    float("nan"),
+    float("inf"),
+    "nan",
+    "inf",
+    [[]],
+    [1, [2]],
+    {"": None},
+    "x" * 5000,
+    [0] * 2000,
+    "a/b/c",
+]
 
 
 def nodes(value, at=()):
     """Paths to all parts of what JSON holds."""
     yield at
-    for key, part in value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ():
+    for key, part in (
+        value.items()
+        if isinstance(value, dict)
+        else enumerate(value)
+        if isinstance(value, list)
+        else ()
+    ):
         yield from nodes(part, (*at, key))
 
 
@@ -343,7 +460,9 @@ def mutated(rng, name, data, others):
                 data[i] ^= 1 << rng.randrange(8)
             case 1:
                 size = rng.choice((4, 8))
-                data[i : i + size] = (rng.choice(INTS) % 256**size).to_bytes(size, rng.choice(("little", "little", "big")))
+                data[i : i + size] = (rng.choice(INTS) % 256**size).to_bytes(
+                    size, rng.choice(("little", "little", "big"))
+                )
             case 2:
                 del data[i:j]
             case 3:
@@ -363,7 +482,11 @@ def mutated(rng, name, data, others):
             case 9 | 10:
                 lines = bytes(data).split(b"\n")
                 k = rng.randrange(len(lines))
-                data[:] = b"\n".join(lines[:k] + rng.choice(([], [lines[k]] * 2, [rng.choice(lines), lines[k]])) + lines[k + 1 :])
+                data[:] = b"\n".join(
+                    lines[:k]
+                    + rng.choice(([], [lines[k]] * 2, [rng.choice(lines), lines[k]]))
+                    + lines[k + 1 :]
+                )
             case 11 | 12 if name.endswith("json"):
                 data = mutated_json(rng, data)
     return bytes(data[:1_000_000])
@@ -371,7 +494,11 @@ def mutated(rng, name, data, others):
 
 def mutant(rng, corpus):
     """Files of an input of the corpus, one or two of them changed."""
-    files = dict(rng.choice(corpus) if rng.random() < 0.5 else corpus[-1 - int(len(corpus) * rng.random() ** 2)])
+    files = dict(
+        rng.choice(corpus)
+        if rng.random() < 0.5
+        else corpus[-1 - int(len(corpus) * rng.random() ** 2)]
+    )
     for _ in range(rng.choice((1, 1, 1, 2))):
         name = rng.choice(sorted(files))
         files[name] = mutated(rng, name, files[name], list(rng.choice(corpus).values()))
@@ -403,7 +530,11 @@ def load(folder, name):
 
 def collected(folder):
     """{name: bytes} of all files."""
-    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(Path(folder).rglob("*")) if path.is_file()}
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in sorted(Path(folder).rglob("*"))
+        if path.is_file()
+    }
 
 
 def table_readers():
@@ -418,21 +549,30 @@ def table_readers():
         "token": [["ab", "λ"]],
         "tokens": [[words, []]],
     }
-    made = {kind: [("ark" + option, 0, pair) for pair in pairs for option in ("", ",t")] for kind, pairs in values.items()}
+    made = {
+        kind: [("ark" + option, 0, pair) for pair in pairs for option in ("", ",t")]
+        for kind, pairs in values.items()
+    }
     made["matrix"] += [("ark", method, [matrix, matrix[:3]]) for method in range(1, 8)]
     for kind, cases in made.items():
         seeds = []
         for form, method, pair in cases:
-            with tables.open_writer(f"{form},scp:in,in.scp" if form == "ark" else "ark,scp,t:in,in.scp", kind, method) as writer:
+            with tables.open_writer(
+                f"{form},scp:in,in.scp" if form == "ark" else "ark,scp,t:in,in.scp", kind, method
+            ) as writer:
                 for key, value in zip("ab", pair):
                     writer.write(key, value)
             script_file = Path("in.scp").read_bytes()
             if kind in ("matrix", "vector"):
-                script_file += b"c in:2[0:1]\nd in:2[1:3,0:0]\n" if kind == "matrix" else b"c in:2[0:1]\n"
+                script_file += (
+                    b"c in:2[0:1]\nd in:2[1:3,0:0]\n" if kind == "matrix" else b"c in:2[0:1]\n"
+                )
             seeds.append({"in": Path("in").read_bytes(), "in.scp": script_file})
 
         def in_order(rspecifier, kind=kind):
-            is_compressed = not re.search(rb"\0B[FD]M|\[", Path("in").read_bytes()) and rspecifier.startswith("ark")
+            is_compressed = not re.search(
+                rb"\0B[FD]M|\[", Path("in").read_bytes()
+            ) and rspecifier.startswith("ark")
             with tables.open_table(rspecifier, kind) as table:
                 for entry in table:
                     value = entry.load()
@@ -444,20 +584,36 @@ def table_readers():
                     if key in table:
                         assert table[key] is not None
 
-        calls = [lambda name=name, read=in_order: read(name) for name in ("ark:in", "ark,p:in", "scp:in.scp", "scp,p:in.scp")]
+        calls = [
+            lambda name=name, read=in_order: read(name)
+            for name in ("ark:in", "ark,p:in", "scp:in.scp", "scp,p:in.scp")
+        ]
         calls += [lambda name=name, read=by_key: read(name) for name in ("ark,s:in", "scp:in.scp")]
         if kind == "matrix":
-            calls += [command(copy_feats.main, "scp:in.scp", "ark,t:out"), command(post_feats.main, "ark:in", "ark:out")]
+            calls += [
+                command(copy_feats.main, "scp:in.scp", "ark,t:out"),
+                command(post_feats.main, "ark:in", "ark:out"),
+            ]
         yield f"table of {kind}", Reader(seeds, calls, names_files=True)
 
 
 def wave_reader():
     seeds = []
-    for options in ({"format": "WAV", "subtype": "PCM_16"}, {"format": "WAV", "subtype": "FLOAT"}, {"format": "WAV", "subtype": "ULAW"}):
+    for options in (
+        {"format": "WAV", "subtype": "PCM_16"},
+        {"format": "WAV", "subtype": "FLOAT"},
+        {"format": "WAV", "subtype": "ULAW"},
+    ):
         buffer = io.BytesIO()
         audio.soundfile.write(buffer, np.linspace(-0.9, 0.9, 50), 8000, **options)
         wave = buffer.getvalue()
-        seeds.append({"in": b"a " + wave + b"b " + wave, "in.scp": b"a in:2\nb in:%d\n" % (4 + len(wave)), "a.wav": wave})
+        seeds.append(
+            {
+                "in": b"a " + wave + b"b " + wave,
+                "in.scp": b"a in:2\nb in:%d\n" % (4 + len(wave)),
+                "a.wav": wave,
+            }
+        )
 
     def read(rspecifier):
         with audio.open_audio(rspecifier) as table:
@@ -469,19 +625,28 @@ def wave_reader():
             assert np.isfinite(samples).all()
 
     calls = [lambda name=name: read(name) for name in ("ark:in", "scp:in.scp", "scp,p:in.scp")]
-    return Reader(seeds, [*calls, windows, lambda: audio.load_audio("a.wav", channel=0)], names_files=True)
+    return Reader(
+        seeds, [*calls, windows, lambda: audio.load_audio("a.wav", channel=0)], names_files=True
+    )
 
 
 def small_gmm(dim=3, num_components=2):
     rng = np.random.default_rng(1)
     return DiagGmm(
-        np.full(num_components, 1 / num_components), rng.standard_normal((num_components, dim)), 1 + rng.random((num_components, dim))
+        np.full(num_components, 1 / num_components),
+        rng.standard_normal((num_components, dim)),
+        1 + rng.random((num_components, dim)),
     )
 
 
 def gmm_readers():
     seeds, stats_seeds = [], []
-    for name, options in (("in", {}), ("in", {"text": True}), ("in", {"double": True}), ("in", {"double": True, "text": True})):
+    for name, options in (
+        ("in", {}),
+        ("in", {"text": True}),
+        ("in", {"double": True}),
+        ("in", {"double": True, "text": True}),
+    ):
         gmm_io.write_gmm(name, small_gmm(), **options)
         seeds.append({"in": Path(name).read_bytes(), "in.conf": b"--variance-floor=0.1\n"})
     gmm_io.write_gmm("in.npz", small_gmm())
@@ -491,18 +656,34 @@ def gmm_readers():
     gmm, rng = small_gmm(), np.random.default_rng(2)
     first, second = rng.standard_normal((2, 3)), 50 + rng.random((2, 3))
     for text in (False, True):
-        gmm_io.write_stats("in", GmmStats(np.array([20.0, 30.0]), first, second, 0.0, 50), text=text)
-        stats_seeds.append({"acc": Path("in").read_bytes(), **{f"gmm{name[2:]}": data for name, data in seeds[text].items()}})
+        gmm_io.write_stats(
+            "in", GmmStats(np.array([20.0, 30.0]), first, second, 0.0, 50), text=text
+        )
+        stats_seeds.append(
+            {
+                "acc": Path("in").read_bytes(),
+                **{f"gmm{name[2:]}": data for name, data in seeds[text].items()},
+            }
+        )
 
     def read(path):
         got = gmm_io.read_gmm(path)
         assert all(np.isfinite(values).all() for values in (got.weights, got.means, got.variances))
 
-    yield "DiagGmm", Reader(seeds, [lambda: read("in"), command(copy_gmm.main, "--binary=false", "in", "out")])
+    yield (
+        "DiagGmm",
+        Reader(seeds, [lambda: read("in"), command(copy_gmm.main, "--binary=false", "in", "out")]),
+    )
     yield "npz", Reader(npz, [lambda: read("in.npz")])
     yield (
         "accumulators",
-        Reader(stats_seeds, [lambda: gmm_io.read_stats("acc"), command(est_gmm.main, "--split=true", "gmm", "acc", "out")]),
+        Reader(
+            stats_seeds,
+            [
+                lambda: gmm_io.read_stats("acc"),
+                command(est_gmm.main, "--split=true", "gmm", "acc", "out"),
+            ],
+        ),
     )
     del gmm
 
@@ -512,15 +693,23 @@ UTTS = [f"s{i % 4}-u{i:02}" for i in range(40)]
 
 def score_files():
     rng = np.random.default_rng(3)
-    files = {"utt2label": "".join(f"{utt} {'genuine' if i % 2 else 'spoof'}\n" for i, utt in enumerate(UTTS))}
+    files = {
+        "utt2label": "".join(
+            f"{utt} {'genuine' if i % 2 else 'spoof'}\n" for i, utt in enumerate(UTTS)
+        )
+    }
     for name in ("a", "b"):
         files[f"exp/{name}/scores/eval.txt"] = "".join(
-            f"{utt} {x + i % 2!r}\n" for i, (utt, x) in enumerate(zip(UTTS, rng.normal(size=40).tolist()))
+            f"{utt} {x + i % 2!r}\n"
+            for i, (utt, x) in enumerate(zip(UTTS, rng.normal(size=40).tolist()))
         )
     files["utt2env"] = "".join(f"{utt} E{i % 3}\n" for i, utt in enumerate(UTTS))
     files["utt2spk"] = "".join(f"{utt} {utt[:2]}\n" for utt in UTTS)
     files["weights"] = "".join(f"{utt} {1 + i % 3}\n" for i, utt in enumerate(UTTS))
-    files["asv"] = "".join(f"x {key} {x!r}\n" for key, x in zip(["target", "nontarget", "spoof"] * 20, rng.normal(size=60).tolist()))
+    files["asv"] = "".join(
+        f"x {key} {x!r}\n"
+        for key, x in zip(["target", "nontarget", "spoof"] * 20, rng.normal(size=60).tolist())
+    )
     return {name: text.encode() for name, text in files.items()}
 
 
@@ -540,18 +729,33 @@ def score_readers():
     files = score_files()
     lay(files)
     paths = ["exp/a/scores/eval.txt", "exp/b/scores/eval.txt"]
-    weighted = command(train_fusion.main, "--trial-weights=weights", "--held-out=held", "--auto-ridge=true", "utt2label", *paths, "f")
+    weighted = command(
+        train_fusion.main,
+        "--trial-weights=weights",
+        "--held-out=held",
+        "--auto-ridge=true",
+        "utt2label",
+        *paths,
+        "f",
+    )
     calls = [command(eval_scores.main, "--bootstrap=5", "--by=env", "utt2label", *paths), weighted]
     calls.append(command(eval_tandem.main, "asv", "utt2label", paths[0]))
     yield "scores, labels, weights", Reader([files], calls)
 
-    scores.write_fusion("fusion.json", Fusion(np.array([1.0, 0.5]), 0.1, 0.5, 0.0, 0.4, 20, 20), paths)
+    scores.write_fusion(
+        "fusion.json", Fusion(np.array([1.0, 0.5]), 0.1, 0.5, 0.0, 0.4, 20, 20), paths
+    )
     plain = {"fusion.json": Path("fusion.json").read_bytes()}
     scores.write_fusion(
-        "fusion.json", Fusion(np.array([1.0]), 0.1, 0.5, 0.0, 0.4, 20, 20, np.zeros(1), np.array([[0.0, 1], [2, 3]])), paths[:1]
+        "fusion.json",
+        Fusion(
+            np.array([1.0]), 0.1, 0.5, 0.0, 0.4, 20, 20, np.zeros(1), np.array([[0.0, 1], [2, 3]])
+        ),
+        paths[:1],
     )
     seeds = [
-        {"fusion.json": data, **{path: files[path] for path in paths}} for data in (plain["fusion.json"], Path("fusion.json").read_bytes())
+        {"fusion.json": data, **{path: files[path] for path in paths}}
+        for data in (plain["fusion.json"], Path("fusion.json").read_bytes())
     ]
 
     def apply():
@@ -561,12 +765,32 @@ def score_readers():
     yield "fusion", Reader(seeds, [apply])
 
     with contextlib.redirect_stdout(None), contextlib.redirect_stderr(io.StringIO()):
-        assert eval_scores.main(["--print-args=false", "--by=env", "--bootstrap=9", "--json=exp/results.json", "utt2label", *paths]) == 0
+        assert (
+            eval_scores.main(
+                [
+                    "--print-args=false",
+                    "--by=env",
+                    "--bootstrap=9",
+                    "--json=exp/results.json",
+                    "utt2label",
+                    *paths,
+                ]
+            )
+            == 0
+        )
     Path("exp/RESULTS.md").write_text("Made by `./run.sh`\n\n| a | b |\n|---|---|\n| 1 | 2 |\n")
-    results = {**files, **plain, "exp/a/genuine.gmm.conf": b"--num-components=4\n", "exp/b/fusion.json": plain["fusion.json"]}
+    results = {
+        **files,
+        **plain,
+        "exp/a/genuine.gmm.conf": b"--num-components=4\n",
+        "exp/b/fusion.json": plain["fusion.json"],
+    }
     results |= {name: Path(name).read_bytes() for name in ("exp/results.json", "exp/RESULTS.md")}
     paper_tables = load("local", "paper_tables")
-    calls = [command(sd_report.main, "exp", "exp/report"), script(paper_tables, "--paper", "exp/results.json", "out")]
+    calls = [
+        command(sd_report.main, "exp", "exp/report"),
+        script(paper_tables, "--paper", "exp/results.json", "out"),
+    ]
     yield "results", Reader([results], calls)
 
 
@@ -575,18 +799,33 @@ def model_reader():
     gmm_io.write_gmm("genuine.gmm", small_gmm(3))
     gmm_io.write_gmm("spoof.gmm", small_gmm(3, 1))
     for label in ("genuine", "spoof"):
-        cli.save_settings(f"{label}.gmm.conf", PostOptions(deltas=False, cmvn=False))
+        save_settings(f"{label}.gmm.conf", PostOptions(deltas=False, cmvn=False))
     options = CqccOptions(bins_per_octave=12, num_octaves=3, num_ceps=2, frame_shift_ms=1.0)
-    cli.save_settings("feats.conf", options, extraction.AudioOptions())
+    save_settings("feats.conf", options, extraction.AudioOptions())
     fusion = Fusion(np.array([1.0]), 0.1, 0.5, 0.0, 0.4, 20, 20)
-    thresholds = {"thresholds": {name: {"threshold": 0.1, "p_miss": 0.1, "p_false_alarm": 0.1} for name in ("eer", "bayes")}}
+    thresholds = {
+        "thresholds": {
+            name: {"threshold": 0.1, "p_miss": 0.1, "p_false_alarm": 0.1}
+            for name in ("eer", "bayes")
+        }
+    }
     about = {"note": "Ours.", "sample_rate_hz": 16000, "thresholds": thresholds}
     model.write_model("model", {"cqcc": Path()}, {"cqcc": Path("feats.conf")}, fusion, about)
-    audio.write_audio("a.wav", np.random.default_rng(0).standard_normal(16000).clip(-3, 3) / 4, 16000)
-    files = {name: data for name, data in collected(".").items() if name.startswith("model/") or name == "a.wav"}
+    audio.write_audio(
+        "a.wav", np.random.default_rng(0).standard_normal(16000).clip(-3, 3) / 4, 16000
+    )
+    files = {
+        name: data
+        for name, data in collected(".").items()
+        if name.startswith("model/") or name == "a.wav"
+    }
 
     def mend(files):
-        files = {**files, "model/cqcc/feats.conf": Path(kept, "feats.conf").read_bytes(), "a.wav": Path(kept, "a.wav").read_bytes()}
+        files = {
+            **files,
+            "model/cqcc/feats.conf": Path(kept, "feats.conf").read_bytes(),
+            "a.wav": Path(kept, "a.wav").read_bytes(),
+        }
         with contextlib.suppress(ValueError, TypeError, KeyError, RecursionError):
             record = json.loads(files["model/model.json"])
             for name in record["files"]:
@@ -596,19 +835,33 @@ def model_reader():
         return files
 
     kept = Path.cwd()
-    return Reader([files], [command(detect.main, "--info=true", "--json=out.json", "model", "a.wav")], mend=mend)
+    return Reader(
+        [files],
+        [command(detect.main, "--info=true", "--json=out.json", "model", "a.wav")],
+        mend=mend,
+    )
 
 
 def text_readers():
-    compute = {"in.conf": Path(ROOT, "egs/mini_replay/sd/conf/feats.conf").read_bytes() + b"--channel=1\n--write-utt2dur=ark,t:out # x\n"}
+    compute = {
+        "in.conf": Path(ROOT, "egs/mini_replay/sd/conf/feats.conf").read_bytes()
+        + b"--channel=1\n--write-utt2dur=ark,t:out # x\n"
+    }
     gmm = {"in.conf": b"--num-components=512\n--final-iters=3\n--cmvn=false\n--delta_window=2\n"}
     fusion = {"in.conf": b"--prior=0.4\n--nonnegative\n--costs=\n--missing=zero\n--num-folds=3\n"}
     simulate = {"in.conf": b"--copies=2\n--codecs=none,mp3\n--snr-db=20,40\n--max-skip=3\n"}
     calls = []
     for module in (compute_feats, train_gmm, train_fusion, detect, simulate_replay, eval_tandem):
         parse = module.COMMAND.parse
-        calls.append(lambda parse=parse: parse(["--print-args=false", "--config=in.conf", "a", "b", "c"], cli.Log("sd-x")))
-    calls += [lambda cls=cls: cli.load_settings("in.conf", cls) for cls in (*compute_feats.COMMAND.options, PostOptions, CqccOptions)]
+        calls.append(
+            lambda parse=parse: parse(
+                ["--print-args=false", "--config=in.conf", "a", "b", "c"], Log("sd-x")
+            )
+        )
+    calls += [
+        lambda cls=cls: load_settings("in.conf", cls)
+        for cls in (*compute_feats.COMMAND.options, PostOptions, CqccOptions)
+    ]
     yield "conf", Reader([compute, gmm, fusion, simulate], calls)
 
     names = [
@@ -635,7 +888,13 @@ def text_readers():
         _, ark, _ = specifiers.parse_wspecifier(word())
         assert ark is None or not ark.endswith("|") or ark.startswith("|")
 
-    calls = [lambda: specifiers.parse_rspecifier(word()), written, fill, opened, lambda: streams.split_offset(word())]
+    calls = [
+        lambda: specifiers.parse_rspecifier(word()),
+        written,
+        fill,
+        opened,
+        lambda: split_offset(word()),
+    ]
     yield "specifiers", Reader([{"in": name} for name in names], calls, names_files=True)
 
 
@@ -648,23 +907,55 @@ def data_readers():
         "utt2num_frames": "{}",
         "utt2env": "E{}",
     }
-    data = {f"d/{name}": "".join(f"s{i // 2}-u{i} {value.format(i)}\n" for i in range(1, 7)).encode() for name, value in values.items()}
+    data = {
+        f"d/{name}": "".join(f"s{i // 2}-u{i} {value.format(i)}\n" for i in range(1, 7)).encode()
+        for name, value in values.items()
+    }
     data["d/utt2spk"] = b"".join(b"s%d-u%d s%d\n" % (i // 2, i, i // 2) for i in range(1, 7))
     data["d/spk2utt"] = b"s0 s0-u1\ns1 s1-u2 s1-u3\ns2 s2-u4 s2-u5\ns3 s3-u6\n"
     data["d/frame_shift"] = b"0.01\n"
-    segments = {**data, "d/segments": b"".join(b"s%d-u%d r%d 0.5 1.%d\n" % (i // 2, i, i % 2, i) for i in range(1, 7))}
-    segments |= {"d/wav.scp": b"r0 /x/0.wav\nr1 cat x |\n", "d/reco2dur": b"r0 3\nr1 4\n", "d/reco2file_and_channel": b"r0 x A\nr1 x B\n"}
-    other = {f"e/{name[2:]}": value.replace(b"s", b"z") if name[2:] in ("utt2spk", "wav.scp") else value for name, value in data.items()}
-    names = ("validate_data_dir", "subset_data_dir", "combine_data", "fix_data_dir", "utt2spk_to_spk2utt", "split_data")
+    segments = {
+        **data,
+        "d/segments": b"".join(
+            b"s%d-u%d r%d 0.5 1.%d\n" % (i // 2, i, i % 2, i) for i in range(1, 7)
+        ),
+    }
+    segments |= {
+        "d/wav.scp": b"r0 /x/0.wav\nr1 cat x |\n",
+        "d/reco2dur": b"r0 3\nr1 4\n",
+        "d/reco2file_and_channel": b"r0 x A\nr1 x B\n",
+    }
+    other = {
+        f"e/{name[2:]}": value.replace(b"s", b"z") if name[2:] in ("utt2spk", "wav.scp") else value
+        for name, value in data.items()
+    }
+    names = (
+        "validate_data_dir",
+        "subset_data_dir",
+        "combine_data",
+        "fix_data_dir",
+        "utt2spk_to_spk2utt",
+        "split_data",
+    )
     validate, subset, combine, fix, invert, split = (load("utils", name) for name in names)
-    calls = [script(validate, "--no-feats", "d"), script(subset, "--shortest", "d", "2", "o"), script(subset, "--per-spk", "d", "1", "p")]
+    calls = [
+        script(validate, "--no-feats", "d"),
+        script(subset, "--shortest", "d", "2", "o"),
+        script(subset, "--per-spk", "d", "1", "p"),
+    ]
     calls += [
         script(combine, "q", "d", "e"),
         script(invert, "d/utt2spk"),
         script(split, "d", "2"),
         script(fix, "d"),
     ]
-    yield "data directories", Reader([data | {"e/utt2spk": other["e/utt2spk"], "e/wav.scp": other["e/wav.scp"]}, segments], calls)
+    yield (
+        "data directories",
+        Reader(
+            [data | {"e/utt2spk": other["e/utt2spk"], "e/wav.scp": other["e/wav.scp"]}, segments],
+            calls,
+        ),
+    )
 
     make_models = load("local", "make_models")
     tables_beside = {
@@ -673,29 +964,54 @@ def data_readers():
         "d/utt2dur": data["d/utt2dur"],
         "d/wav.scp": data["d/wav.scp"],
     }
-    scores.write_fusion("f", Fusion(np.array([1.0]), 0.1, 0.5, 0.0, 0.4, 20, 20), ["exp/a/scores/dev.txt"])
+    scores.write_fusion(
+        "f", Fusion(np.array([1.0]), 0.1, 0.5, 0.0, 0.4, 20, 20), ["exp/a/scores/dev.txt"]
+    )
     tables_beside |= {"exp/x/fusion.json": Path("f").read_bytes()}
 
     def members():
         make_models.make_model(Path("none"), Path("exp"), "x", None)
 
-    calls = [lambda: make_models.counts([Path("d")]), members, lambda: simulate_replay._recordings("scp:d/wav.scp", Path("o"))]
+    calls = [
+        lambda: make_models.counts([Path("d")]),
+        members,
+        lambda: simulate_replay._recordings("scp:d/wav.scp", Path("o")),
+    ]
     yield "tables beside", Reader([tables_beside], calls)
 
     prepare, prepare_folder = load("local", "prepare_asvspoof2017"), load("local", "prepare_folder")
     audio.write_audio("a.wav", np.linspace(-0.5, 0.5, 40), 16000)
     wave = Path("a.wav").read_bytes()
-    corpus = {f"c/ASVspoof2017_V2_{name}/{letter}_{i}.wav": wave for name, letter in prepare.SETS.items() for i in (1, 2)}
+    corpus = {
+        f"c/ASVspoof2017_V2_{name}/{letter}_{i}.wav": wave
+        for name, letter in prepare.SETS.items()
+        for i in (1, 2)
+    }
     for name, letter in prepare.SETS.items():
         lines = f"{letter}_1.wav genuine M{letter} S01 - - -\n{letter}_2.wav spoof M{letter} S02 E1 P1 R1\n"
-        corpus[f"c/protocol_V2/ASVspoof2017_V2_{name}.{'trn' if name == 'train' else 'trl'}.txt"] = lines.encode()
+        corpus[
+            f"c/protocol_V2/ASVspoof2017_V2_{name}.{'trn' if name == 'train' else 'trl'}.txt"
+        ] = lines.encode()
     protocols = {name: data for name, data in corpus.items() if "protocol" in name}
     calls = [script(prepare, "c", "data")]
-    calls += [lambda name=name: prepare.read_protocol(Path(name), next(s for s in prepare.SETS if s in name)) for name in protocols]
+    calls += [
+        lambda name=name: prepare.read_protocol(
+            Path(name), next(s for s in prepare.SETS if s in name)
+        )
+        for name in protocols
+    ]
     yield (
         "protocols",
         Reader(
-            [corpus, corpus | {name: data.replace(b" - - -", b"").replace(b" E1 P1 R1", b"") for name, data in protocols.items()}], calls
+            [
+                corpus,
+                corpus
+                | {
+                    name: data.replace(b" - - -", b"").replace(b" E1 P1 R1", b"")
+                    for name, data in protocols.items()
+                },
+            ],
+            calls,
         ),
     )
 
@@ -711,8 +1027,14 @@ def data_readers():
         "in.scp": b"a in:2\nb cat |\n",
         "queue.conf": arrays_conf(),
     }
-    task, scheduler = launcher.Task(1, "log", ["echo", "in.scp"], "echo in.scp"), SimpleNamespace(passed_words=list, config_path="")
-    calls = [lambda: launcher.is_done(task), lambda: launcher.mark_done(task, launcher.record_of(task))]
+    task, scheduler = (
+        launcher.Task(1, "log", ["echo", "in.scp"], "echo in.scp"),
+        SimpleNamespace(passed_words=list, config_path=""),
+    )
+    calls = [
+        lambda: launcher.is_done(task),
+        lambda: launcher.mark_done(task, launcher.record_of(task)),
+    ]
     launch = launcher.Launch({"config": "queue.conf", "mem": "2G"}, [], "JOB", [], "", [])
     calls.append(lambda: arrays.submit_words(scheduler, launch))
     yield "state files", Reader([state], calls, names_files=True)
@@ -748,8 +1070,22 @@ class NoPlots:
         return lambda *args, **options: ""
 
 
-NAMES = [f"table of {kind}" for kind in ("matrix", "vector", "int", "float", "int_vector", "token", "tokens")]
-NAMES += ["wave", "DiagGmm", "npz", "accumulators", "scores, labels, weights", "fusion", "results", "model", "conf", "specifiers"]
+NAMES = [
+    f"table of {kind}"
+    for kind in ("matrix", "vector", "int", "float", "int_vector", "token", "tokens")
+]
+NAMES += [
+    "wave",
+    "DiagGmm",
+    "npz",
+    "accumulators",
+    "scores, labels, weights",
+    "fusion",
+    "results",
+    "model",
+    "conf",
+    "specifiers",
+]
 NAMES += ["data directories", "tables beside", "protocols", "csv", "state files"]
 
 
@@ -771,7 +1107,18 @@ def folder(tmp_path, monkeypatch):
 def is_allowed(path, folder):
     """Whether a reader may open a file that no input names: its own, Python's, ours."""
     whole = os.path.realpath(path)
-    return whole.startswith((f"{folder}/", sys.prefix, sys.base_prefix, str(ROOT), "/dev/null", "/proc/", "/sys/", "/usr/"))
+    return whole.startswith(
+        (
+            f"{folder}/",
+            sys.prefix,
+            sys.base_prefix,
+            str(ROOT),
+            "/dev/null",
+            "/proc/",
+            "/sys/",
+            "/usr/",
+        )
+    )
 
 
 def tried(reader, files, folder, steps=None, messages=None):
@@ -783,9 +1130,13 @@ def tried(reader, files, folder, steps=None, messages=None):
             outcomes.append(outcome(call, messages))
         if bad := [event for event in events if event.startswith(BAD_EVENTS)]:
             raise Lost(f"ran {bad[0]}")
-        if not reader.names_files and (bad := [path for path in events if not is_allowed(path, folder)]):
+        if not reader.names_files and (
+            bad := [path for path in events if not is_allowed(path, folder)]
+        ):
             raise Lost(f"opened {bad[0]}")
-        if any("CANARY" in name for _, folders, names in os.walk(folder) for name in (*folders, *names)):
+        if any(
+            "CANARY" in name for _, folders, names in os.walk(folder) for name in (*folders, *names)
+        ):
             raise Lost("the canary")
     return outcomes
 
@@ -810,13 +1161,20 @@ def test_every_mutated_input_is_read_or_refused_in_a_line(readers, folder, fault
             for kind in tried(reader, files, folder, steps):
                 counts[kind] += 1
         except Lost as error:
-            lost.setdefault(re.sub(r"[0-9]+|'.*?'|\(.*?\)", "0", str(error))[:60], (str(error), files))
+            lost.setdefault(
+                re.sub(r"[0-9]+|'.*?'|\(.*?\)", "0", str(error))[:60], (str(error), files)
+            )
         else:
             if len(steps.seen) > before:
                 corpus.append(files)
     lines = len({(path, line) for path, _, line in steps.seen})
-    print(f"\n{name}: {num_runs} inputs, {counts['done']} calls done, {counts['refused']} refused;", end=" ")
-    print(f"steps {num_seed_steps} -> {len(steps.seen)}, {lines} lines, corpus {len(corpus)}; {len(lost)} kinds lost")
+    print(
+        f"\n{name}: {num_runs} inputs, {counts['done']} calls done, {counts['refused']} refused;",
+        end=" ",
+    )
+    print(
+        f"steps {num_seed_steps} -> {len(steps.seen)}, {lines} lines, corpus {len(corpus)}; {len(lost)} kinds lost"
+    )
     with fault("fuzz of tables and text", num_runs):
         for message, files in lost.values():
             print(f"LOST {name}: {message}\n{changed(files, reader.seeds)}"[:2000])
@@ -825,14 +1183,25 @@ def test_every_mutated_input_is_read_or_refused_in_a_line(readers, folder, fault
 
 def changed(files, seeds):
     """Those files that no seed has, as a literal."""
-    return {name: data for name, data in files.items() if all(seed.get(name) != data for seed in seeds)}
+    return {
+        name: data for name, data in files.items() if all(seed.get(name) != data for seed in seeds)
+    }
 
 
 # ---- what was lost once
 
 
 def fusion_of(**changes):
-    record = {"systems": ["a"], "weights": [1.0], "offset": 0, "prior": 0.5, "ridge": 0, "objective": 1, "num_genuine": 1, "num_spoof": 1}
+    record = {
+        "systems": ["a"],
+        "weights": [1.0],
+        "offset": 0,
+        "prior": 0.5,
+        "ridge": 0,
+        "objective": 1,
+        "num_genuine": 1,
+        "num_spoof": 1,
+    }
     return json.dumps({**record, **changes}).encode()
 
 
@@ -878,47 +1247,124 @@ DEEP_JSON = b"[" * 100_000
 LOST = [
     ("fusion", {"fusion.json": DEEP_JSON}, "lists within lists without end"),
     ("fusion", {"fusion.json": fusion_of(offset=10**400)}, "an integer of 401 digits"),
-    ("fusion", {"fusion.json": fusion_of().replace(b'"offset": 0', b'"offset": 1e999')}, "1e999 is not finite"),
+    (
+        "fusion",
+        {"fusion.json": fusion_of().replace(b'"offset": 0', b'"offset": 1e999')},
+        "1e999 is not finite",
+    ),
     ("fusion", {"fusion.json": fusion_of(systems=["\ud800"])}, "surrogates not allowed"),
-    ("fusion", lambda _: {"fusion.json": bytes(scores.MAX_JSON_BYTES + 1)}, "at most 16777216 are one"),
-    ("results", changed_json("exp/results.json", "systems", 0, "system", value="touch CANARY |"), "page of results runs no command"),
-    ("results", changed_json("exp/results.json", "utt2label", value="touch CANARY |"), "page of results runs no command"),
+    (
+        "fusion",
+        lambda _: {"fusion.json": bytes(scores.MAX_JSON_BYTES + 1)},
+        "at most 16777216 are one",
+    ),
+    (
+        "results",
+        changed_json("exp/results.json", "systems", 0, "system", value="touch CANARY |"),
+        "page of results runs no command",
+    ),
+    (
+        "results",
+        changed_json("exp/results.json", "utt2label", value="touch CANARY |"),
+        "page of results runs no command",
+    ),
     ("results", changed_json("exp/results.json", "systems", value=[]), "no systems"),
-    ("results", changed_json("exp/results.json", "systems", 0, "min_cllr", value="1"), "a value of another kind"),
-    ("results", changed_json("exp/results.json", "systems", 1, "by", value={}), "systems with other conditions"),
-    ("results", changed_json("exp/results.json", "systems", 1, "by", "env", value={}), "systems with other conditions"),
-    ("results", changed_json("exp/results.json", "options", "eer", value=["interp", "x"]), "KeyError"),
+    (
+        "results",
+        changed_json("exp/results.json", "systems", 0, "min_cllr", value="1"),
+        "a value of another kind",
+    ),
+    (
+        "results",
+        changed_json("exp/results.json", "systems", 1, "by", value={}),
+        "systems with other conditions",
+    ),
+    (
+        "results",
+        changed_json("exp/results.json", "systems", 1, "by", "env", value={}),
+        "systems with other conditions",
+    ),
+    (
+        "results",
+        changed_json("exp/results.json", "options", "eer", value=["interp", "x"]),
+        "KeyError",
+    ),
     ("results", {"exp/results.json": DEEP_JSON}, "lists within lists without end"),
     ("results", {"exp/RESULTS.md": b"\xff", "exp/a/genuine.gmm.conf": b"\xff"}, None),
     ("model", {"model/model.json": DEEP_JSON}, "lists within lists without end"),
-    ("model", changed_json("model/model.json", "systems", value=[1, "\x1b[31m\n"]), "parts of other systems"),
+    (
+        "model",
+        changed_json("model/model.json", "systems", value=[1, "\x1b[31m\n"]),
+        "parts of other systems",
+    ),
     ("model", changed_json("model/model.json", "systems", value=3), "parts of other systems"),
     ("model", changed_json("model/model.json", "note", value="two\nlines\x1b[31m"), None),
-    ("model", changed_json("model/model.json", "thresholds", "thresholds", "eer", "threshold", value="nan"), "a threshold that is NaN"),
-    ("model", changed_json("model/model.json", "files", value={}), "no fusion.json among its files"),
-    ("model", {"model/cqcc/genuine.gmm.conf": b"--delta-window=1000000000\n"}, "need 1 or more, and no more than 1000"),
+    (
+        "model",
+        changed_json(
+            "model/model.json", "thresholds", "thresholds", "eer", "threshold", value="nan"
+        ),
+        "a threshold that is NaN",
+    ),
+    (
+        "model",
+        changed_json("model/model.json", "files", value={}),
+        "no fusion.json among its files",
+    ),
+    (
+        "model",
+        {"model/cqcc/genuine.gmm.conf": b"--delta-window=1000000000\n"},
+        "need 1 or more, and no more than 1000",
+    ),
     ("conf", {"in.conf": b"--prior=\xff\n"}, "need UTF-8"),
     (
         "npz",
-        {"in.npz": npy_of(np.ones(3)) + npz_of(**{name: npy_of(np.ones((2, 2))) for name in gmm_io.NPZ_NAMES})},
+        {
+            "in.npz": npy_of(np.ones(3))
+            + npz_of(**{name: npy_of(np.ones((2, 2))) for name in gmm_io.NPZ_NAMES})
+        },
         "got shapes|shapes: got",
     ),
     ("npz", {"in.npz": npz_of(weights=npy_of(np.ones(1), b"-" * 9000))}, "need float arrays"),
     ("npz", {"in.npz": npz_of(weights=npy_of(np.ones(1), b"(\n'"))}, "need float arrays"),
-    ("npz", {"in.npz": npz_of(zipfile.ZIP_DEFLATED, weights=npy_of(np.zeros(10**7)))}, "80000128 bytes out of"),
+    (
+        "npz",
+        {"in.npz": npz_of(zipfile.ZIP_DEFLATED, weights=npy_of(np.zeros(10**7)))},
+        "80000128 bytes out of",
+    ),
     ("accumulators", lambda _: {"acc": huge_sums()}, "nan, inf or less than 0 frames"),
     ("accumulators", {"gmm.conf": b"--variance-floor=" + b"[" * 200_000}, " ... "),
-    ("wave", {"in.scp": b"a /dev/zero\n"}, "got a device, need a file, a pipe or a terminal, which end"),
+    (
+        "wave",
+        {"in.scp": b"a /dev/zero\n"},
+        "got a device, need a file, a pipe or a terminal, which end",
+    ),
     ("tables beside", {"d/utt2spk": b"a\n"}, "need a word"),
     ("tables beside", {"d/utt2dur": b"a\n"}, "need a number"),
     ("tables beside", {"exp/x/fusion.json": fusion_of(systems=["s.txt"])}, "got a folder ''"),
-    ("tables beside", {"exp/x/fusion.json": fusion_of(systems=["../../scores/s.txt"])}, "got a folder '..'"),
-    ("protocols", {"c/ASVspoof2017_V2_dev/D_1.wav": b"RIFF\0\0\0\0WAVE" + bytes(5 * 10**7)}, "sampling rate|samples"),
-    ("protocols", {"c/protocol_V2/ASVspoof2017_V2_dev.trl.txt": b"D_1\x1b[31m genuine\n"}, r"got D_1\\x1b\[31m"),
+    (
+        "tables beside",
+        {"exp/x/fusion.json": fusion_of(systems=["../../scores/s.txt"])},
+        "got a folder '..'",
+    ),
+    (
+        "protocols",
+        {"c/ASVspoof2017_V2_dev/D_1.wav": b"RIFF\0\0\0\0WAVE" + bytes(5 * 10**7)},
+        "sampling rate|samples",
+    ),
+    (
+        "protocols",
+        {"c/protocol_V2/ASVspoof2017_V2_dev.trl.txt": b"D_1\x1b[31m genuine\n"},
+        r"got D_1\\x1b\[31m",
+    ),
     ("data directories", {"d/utt2spk": b"s0-u1\x1b[31m s0\n"}, "need at least one"),
     ("csv", {"in.csv": b"file,label\n.,genuine\n"}, "need the path of a sound file"),
     ("csv", {"in.csv": b"file,label\n\xff,genuine\n"}, "need UTF-8"),
-    ("csv", {"in.csv": b"file,label\n" + b"x" * 140_000 + b",genuine\n"}, "need cells between commas"),
+    (
+        "csv",
+        {"in.csv": b"file,label\n" + b"x" * 140_000 + b",genuine\n"},
+        "need cells between commas",
+    ),
     ("state files", {"log.done": DEEP_JSON}, None),
     ("state files", {"queue.conf": b"command a 'b\n"}, "No closing quotation"),
     ("state files", {"queue.conf": b"command \xff\noption mem=*\n"}, None),
@@ -937,7 +1383,11 @@ def test_what_was_lost_once_is_read_or_refused(readers, folder, fault, name, cha
     messages = []
     with fault("fuzz of tables and text"):
         tried(reader, files, folder, messages=messages)
-        assert any(re.search(message, text) for text in messages) if message else len(messages) < len(reader.calls)
+        assert (
+            any(re.search(message, text) for text in messages)
+            if message
+            else len(messages) < len(reader.calls)
+        )
 
 
 @pytest.mark.parametrize(
@@ -952,20 +1402,31 @@ def test_what_was_lost_once_is_read_or_refused(readers, folder, fault, name, cha
 )
 def test_many_small_numbers_take_no_more_than_ten_times_their_bytes(folder, fault, kind, data):
     Path("in").write_bytes(data)
-    with fault("fuzz of tables and text"), watched(len(data), 60), tables.open_table("ark:in", kind) as table:
+    with (
+        fault("fuzz of tables and text"),
+        watched(len(data), 60),
+        tables.open_table("ark:in", kind) as table,
+    ):
         assert next(entry.load().size for entry in table) >= 1_000_000
 
 
-@pytest.mark.parametrize("target", ["../../outside/secret", "../../../outside/secret", "/dev/zero", "fusion.json"])
+@pytest.mark.parametrize(
+    "target", ["../../outside/secret", "../../../outside/secret", "/dev/zero", "fusion.json"]
+)
 @pytest.mark.parametrize("name", ["model.json", "fusion.json", "cqcc/spoof.gmm"])
 def test_a_model_does_not_reach_outside_by_a_link(readers, folder, fault, name, target):
     lay(readers["model"].seeds[0])
     os.unlink(f"model/{name}")
     os.symlink(target, f"model/{name}")
     with fault("fuzz of tables and text"), watched(10_000) as events:
-        with pytest.raises(ValueError, match=r"got no file model\.json there|got another file, or none|got no JSON|KeyError"):
+        with pytest.raises(
+            ValueError,
+            match=r"got no file model\.json there|got another file, or none|got no JSON|KeyError",
+        ):
             model.load_model("model")
-        assert not any("secret" in path or path == "/dev/zero" for path in map(os.path.realpath, events))
+        assert not any(
+            "secret" in path or path == "/dev/zero" for path in map(os.path.realpath, events)
+        )
 
 
 @pytest.mark.parametrize("name", ["model.json", "fusion.json"])
@@ -973,7 +1434,11 @@ def test_a_pipe_in_a_model_is_refused_at_once(readers, folder, fault, name):
     lay(readers["model"].seeds[0])
     os.unlink(f"model/{name}")
     os.mkfifo(f"model/{name}")
-    with fault("fuzz of tables and text"), watched(10_000), pytest.raises(ValueError, match=r"got no file model\.json|got another file"):
+    with (
+        fault("fuzz of tables and text"),
+        watched(10_000),
+        pytest.raises(ValueError, match=r"got no file model\.json|got another file"),
+    ):
         model.load_model("model")
 
 

@@ -20,9 +20,20 @@ STAGES = (*range(7), None)  # None: all of them in one run
 NUM_STAGE_KILLS = max(1, NUM_KILLS // 4 // len(STAGES))
 NUM_COMMAND_KILLS = NUM_KILLS - NUM_STAGE_KILLS * len(STAGES)
 SHARES = {  # of each command in them
-    name: (i + 1) * NUM_COMMAND_KILLS // len(chain.LINES) - i * NUM_COMMAND_KILLS // len(chain.LINES) for i, name in enumerate(chain.LINES)
+    name: (i + 1) * NUM_COMMAND_KILLS // len(chain.LINES)
+    - i * NUM_COMMAND_KILLS // len(chain.LINES)
+    for i, name in enumerate(chain.LINES)
 }
-OPTIONS = ["--nj", "2", "--systems", "fusion" if IS_FULL else "cf", "--orders", "0", "--corpus-opts", SMALL]
+OPTIONS = [
+    "--nj",
+    "2",
+    "--systems",
+    "fusion" if IS_FULL else "cf",
+    "--orders",
+    "0",
+    "--corpus-opts",
+    SMALL,
+]
 PATIENCE_SEC = 30  # in which what was started must be gone, beside all that else goes on
 
 
@@ -58,7 +69,11 @@ def test_a_killed_command_leaves_whole_files_and_a_rerun_the_same_bytes(folder, 
                 (place / "scores").mkdir(parents=True)
             signum = next(signals)
             process = subprocess.Popen(
-                [chain.program(name), *chain.words(name)], cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+                [chain.program(name), *chain.words(name)],
+                cwd=folder,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.PIPE,
+                text=True,
             )
             if number % 2 == 0:
                 wait_for_a_temporary_file(place, process)
@@ -74,7 +89,11 @@ def test_a_killed_command_leaves_whole_files_and_a_rerun_the_same_bytes(folder, 
             left = chain.files(place)
             if signum != signal.SIGKILL:
                 assert chain.temporaries(left) == []
-            assert all(undisturbed[path] == content for path, content in left.items() if path not in chain.temporaries(left))
+            assert all(
+                undisturbed[path] == content
+                for path, content in left.items()
+                if path not in chain.temporaries(left)
+            )
             result = chain.run(name, folder)
             assert result.returncode == 0, result.stderr
             assert chain.files(place) == undisturbed
@@ -82,7 +101,11 @@ def test_a_killed_command_leaves_whole_files_and_a_rerun_the_same_bytes(folder, 
 
 def outputs(recipe):
     """Bytes of all that a recipe makes but logs and records of jobs, with the recipe's place taken out of them."""
-    content = {name: content for top in ("corpus", "data", "exp") for name, content in chain.files(recipe / top).items()}
+    content = {
+        name: content
+        for top in ("corpus", "data", "exp")
+        for name, content in chain.files(recipe / top).items()
+    }
     names = [name for name in content if "log/" not in name and not name.endswith(".lock")]
     return {name: content[name].replace(os.fsencode(recipe), b"") for name in names}
 
@@ -121,7 +144,9 @@ def test_a_killed_recipe_leaves_no_process_and_a_rerun_the_same_bytes(tmp_path, 
                         stderr=subprocess.STDOUT,
                         start_new_session=True,
                     )
-                while process.poll() is None and f"process {process.pid} " not in read(killed / "exp/.lock"):
+                while process.poll() is None and f"process {process.pid} " not in read(
+                    killed / "exp/.lock"
+                ):
                     time.sleep(0.01)  # or it would be killed before it has begun
                 time.sleep(rng.random() * durations_sec[stage])
                 send(process.pid, signum)
@@ -136,5 +161,8 @@ def test_a_killed_recipe_leaves_no_process_and_a_rerun_the_same_bytes(tmp_path, 
         result = run(killed, *OPTIONS, *only(stage))
         assert result.returncode == 0, (stage, result.stderr)
     assert outputs(killed) == outputs(undisturbed)
-    files = [{str(path.relative_to(recipe)) for path in recipe.rglob("*")} for recipe in (killed, undisturbed)]
+    files = [
+        {str(path.relative_to(recipe)) for path in recipe.rglob("*")}
+        for recipe in (killed, undisturbed)
+    ]
     assert files[0] == files[1]

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from form import IS_FULL
 
-from sdtools import tables
+from sdtools.tables import table as tables
 
 NUM_LIMITS = 8 if IS_FULL else 1  # tried of each command below what it needs to start
 NEED_KB = 600_000 + 100_000 * len(os.sched_getaffinity(0))
@@ -31,8 +31,15 @@ def test_less_memory_than_the_libraries_need_is_said_before_they_are_loaded(fold
     old = chain.files(folder / "out" / name)
     for i in range(NUM_LIMITS):
         with fault("memory"):
-            result = chain.run(name, folder, preexec_fn=limit_memory(100_000 + (NEED_KB - 100_001) * (i + 1) // NUM_LIMITS))
-            assert result.returncode == 1 and f"ERROR (sd-{name}) memory limit (ulimit -v): got" in result.stderr
+            result = chain.run(
+                name,
+                folder,
+                preexec_fn=limit_memory(100_000 + (NEED_KB - 100_001) * (i + 1) // NUM_LIMITS),
+            )
+            assert (
+                result.returncode == 1
+                and f"ERROR (sd-{name}) memory limit (ulimit -v): got" in result.stderr
+            )
             assert chain.is_one_error(result.stderr) and chain.files(folder / "out" / name) == old
 
 
@@ -59,7 +66,9 @@ def test_data_that_do_not_fit_are_one_error(folder, fault):
     words = ["--max-memory=8", "ark:large.ark", "out/train-gmm/genuine.gmm"]
     for more_kb in (0, 50_000, 100_000, 150_000, 200_000) if IS_FULL else (100_000,):
         with fault("memory"):
-            result = chain.run("train-gmm", folder, given=words, preexec_fn=limit_memory(NEED_KB + more_kb))
+            result = chain.run(
+                "train-gmm", folder, given=words, preexec_fn=limit_memory(NEED_KB + more_kb)
+            )
             assert result.returncode == 1 and chain.is_one_error(result.stderr), result.stderr
             assert "ERROR (sd-train-gmm) memory: " in result.stderr
             assert chain.files(folder / "out/train-gmm") == old

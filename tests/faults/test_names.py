@@ -20,7 +20,7 @@ from test_recipe import make_copy, results
 from test_recipe import run as run_recipe
 from test_utils_launchers import fake  # noqa: F401 - a fixture
 
-from sdtools.objects import is_word
+from sdtools.tables.objects import is_word
 
 ROOT = Path(__file__).parent.parent.parent
 NAMES = {
@@ -60,7 +60,19 @@ NAMES = {
     "long": "n" * 200,
     "too_long": "n" * 300,
 }
-FEW = ["quote", "dollar", "semicolon", "pipe_at_the_end", "newline", "not_utf8", "glob", "formula", "markup", "long", "too_long"]
+FEW = [
+    "quote",
+    "dollar",
+    "semicolon",
+    "pipe_at_the_end",
+    "newline",
+    "not_utf8",
+    "glob",
+    "formula",
+    "markup",
+    "long",
+    "too_long",
+]
 SOME = list(NAMES) if IS_FULL else FEW  # for what takes seconds
 TINY = "--num-speakers 2,2,2 --num-genuine 4,4,4 --num-spoof 4,4,4"
 MAX_NAME_CHARS = 250
@@ -71,9 +83,14 @@ HOSTILE = [name for name in NAMES if "PWNED" in NAMES[name]]
 def made(parts, tmp_path_factory):  # noqa: F811
     """A folder with a recording, a model, features, GMMs, scores and labels under plain names."""
     folder = tmp_path_factory.mktemp("names")
-    thresholds = {name: {"threshold": 0.0, "p_miss": 0.1, "p_false_alarm": 0.1} for name in ("eer", "bayes", "false_alarm")}
+    thresholds = {
+        name: {"threshold": 0.0, "p_miss": 0.1, "p_false_alarm": 0.1}
+        for name in ("eer", "bayes", "false_alarm")
+    }
     write(folder / "model", parts[1], ["cm_sd0"], thresholds={"thresholds": thresholds})
-    soundfile.write(folder / "good.wav", 0.1 * np.random.default_rng(1).standard_normal(8000), RATE_HZ)
+    soundfile.write(
+        folder / "good.wav", 0.1 * np.random.default_rng(1).standard_normal(8000), RATE_HZ
+    )
     (folder / "wav.scp").write_text("u good.wav\n")
     for label in ("genuine", "spoof"):
         shutil.copy(parts[1]["cm_sd0"][0] / f"{label}.gmm", folder)
@@ -82,9 +99,21 @@ def made(parts, tmp_path_factory):  # noqa: F811
     (folder / "utt2spk").write_text("a s1\nb s2\nc s3\nd s4\n")
     (folder / "options.conf").write_text("--max-skip=1\n")
     with Commands() as commands:
-        result = commands.call("compute_feats", "--orders=0", "--features=cm", "scp:wav.scp", "ark,scp:feats.ark,feats.scp", cwd=folder)
+        result = commands.call(
+            "compute_feats",
+            "--orders=0",
+            "--features=cm",
+            "scp:wav.scp",
+            "ark,scp:feats.ark,feats.scp",
+            cwd=folder,
+        )
         assert result.status == 0
-        assert commands.call("train_fusion", "--auto-ridge", "utt2label", "scores", "fusion.json", cwd=folder).status == 0
+        assert (
+            commands.call(
+                "train_fusion", "--auto-ridge", "utt2label", "scores", "fusion.json", cwd=folder
+            ).status
+            == 0
+        )
         yield folder, commands
 
 
@@ -100,7 +129,9 @@ def check(result, is_handled):
 def check_nothing_ran(*folders):
     """No canary, no temporary file."""
     for folder in folders:
-        left = [path for path in folder.rglob("*") if path.name == "PWNED" or path.name.endswith(".tmp")]
+        left = [
+            path for path in folder.rglob("*") if path.name == "PWNED" or path.name.endswith(".tmp")
+        ]
         assert left == []
 
 
@@ -126,7 +157,9 @@ def an_utterance(folder, name):
 def in_feats_scp(folder, name):
     copy(folder / "feats.ark", folder / name)
     offset = (folder / "feats.scp").read_text().rpartition(":")[2].encode()
-    line = b"u " + os.fsencode(name) + b":" + offset if "|" not in name else b"u " + os.fsencode(name)
+    line = (
+        b"u " + os.fsencode(name) + b":" + offset if "|" not in name else b"u " + os.fsencode(name)
+    )
     (folder / "f.scp").write_bytes(line)
     yield "post_feats", "scp:f.scp", "ark:x.ark"
     yield "train_gmm", "--num-components=1", "--deltas=false", "scp:f.scp", "x.gmm"
@@ -207,17 +240,28 @@ def a_system(folder, name):
     if len(name) < MAX_NAME_CHARS:
         (folder / "exp" / name / "scores").mkdir(parents=True)
     copy(folder / "scores", folder / "exp" / name / "scores/eval.txt")
-    yield "eval_scores", "--bootstrap=0", "--json=exp/results.json", "utt2label", f"exp/{name}/scores/eval.txt"
+    yield (
+        "eval_scores",
+        "--bootstrap=0",
+        "--json=exp/results.json",
+        "utt2label",
+        f"exp/{name}/scores/eval.txt",
+    )
     yield "report", "exp", "exp/report"
 
 
-MISREAD = "spaces offset table too_long"  # means something else where tables are named, or cannot be
+MISREAD = (
+    "spaces offset table too_long"  # means something else where tables are named, or cannot be
+)
 BROKEN = "newline log_line not_utf8"  # no line of a script file
 PLACES = {  # with the names that are refused there, for each call
     in_wav_scp: [f"{MISREAD} {BROKEN} pipe_at_the_end range"],
     an_utterance: [f"{' '.join(HOSTILE)} {BROKEN} space spaces escape no_width hash markup"],
-    in_feats_scp: [f"spaces table too_long pipe_at_the_begin pipe_at_the_end pipe_inside {BROKEN}"] * 3,
-    in_a_script_file_to_write: ["pipe_at_the_begin pipe_at_the_end newline not_utf8 offset range table too_long"],
+    in_feats_scp: [f"spaces table too_long pipe_at_the_begin pipe_at_the_end pipe_inside {BROKEN}"]
+    * 3,
+    in_a_script_file_to_write: [
+        "pipe_at_the_begin pipe_at_the_end newline not_utf8 offset range table too_long"
+    ],
     a_sound_file: ["pipe_at_the_end option offset table too_long"],
     a_folder_of_sounds: ["option table too_long", f"{BROKEN} too_long"],
     a_sound_in_a_folder: ["too_long", f"{BROKEN} too_long"],
@@ -232,7 +276,14 @@ PLACES = {  # with the names that are refused there, for each call
     scores: ["offset table too_long"] * 2,
     a_system: ["", "not_utf8"],
 }
-ON_THE_COMMAND_LINE = (an_archive, an_archive_with_a_script_file, a_script_file, an_option, a_gmm, scores)  # where a command may stand
+ON_THE_COMMAND_LINE = (
+    an_archive,
+    an_archive_with_a_script_file,
+    a_script_file,
+    an_option,
+    a_gmm,
+    scores,
+)  # where a command may stand
 
 
 @pytest.mark.parametrize("place", PLACES, ids=lambda place: place.__name__)
@@ -296,13 +347,26 @@ def test_a_command_that_stands_in_a_file_never_runs(made, tmp_path, fault, argv)
         shutil.copy(here / "utt2label", here / "commands")
         (here / "commands/utt2touch PWNED |").write_text("c x\nd y\n")
         (here / "commands/by.conf").write_text("--by=touch PWNED |\n")
-        check(commands.call("eval_scores", "--bootstrap=0", "--json=commands/results.json", "utt2label", "scores", cwd=here), True)
+        check(
+            commands.call(
+                "eval_scores",
+                "--bootstrap=0",
+                "--json=commands/results.json",
+                "utt2label",
+                "scores",
+                cwd=here,
+            ),
+            True,
+        )
         figures = json.loads((here / "commands/results.json").read_text())
         figures["utt2label"] = "touch PWNED; cat utt2label |"
         (here / "commands/results.json").write_text(json.dumps(figures))
         result = commands.call(*argv, cwd=here)
         check(result, False)
-        assert "got a command" in result.err or "got 'touch PWNED; cat utt2label |', need files" in result.err
+        assert (
+            "got a command" in result.err
+            or "got 'touch PWNED; cat utt2label |', need files" in result.err
+        )
         check_nothing_ran(here)
 
 
@@ -311,9 +375,15 @@ def test_a_command_on_the_command_line_runs(made, tmp_path, fault):
     with fault("name", 2):
         folder, commands = made
         here = shutil.copytree(folder, tmp_path / "here")
-        check(commands.call("copy_feats", "ark:touch PWNED; cat feats.ark |", "ark:x.ark", cwd=here), True)
+        check(
+            commands.call("copy_feats", "ark:touch PWNED; cat feats.ark |", "ark:x.ark", cwd=here),
+            True,
+        )
         assert (here / "PWNED").exists()
-        check(commands.call("copy_feats", "scp:feats.scp", "ark:| touch THERE; cat > x", cwd=here), True)
+        check(
+            commands.call("copy_feats", "scp:feats.scp", "ark:| touch THERE; cat > x", cwd=here),
+            True,
+        )
         assert (here / "THERE").exists()
 
 
@@ -323,7 +393,9 @@ def test_a_key_is_no_path(made, tmp_path, fault):
         here = shutil.copytree(folder, tmp_path / "a/b/here")
         for key in ("../../out", f"{tmp_path}/out", "a/../../out"):
             (here / "w.scp").write_text(f"{key} good.wav\n")
-            result = commands.call("simulate_replay", "--num-devices=1", "scp:w.scp", "replayed", cwd=here)
+            result = commands.call(
+                "simulate_replay", "--num-devices=1", "scp:w.scp", "replayed", cwd=here
+            )
             check(result, False)
             assert "key: got a / in it, need none" in result.err
             assert [path for path in tmp_path.rglob("*out*") if path.name != "pipe_out.scp"] == []
@@ -335,7 +407,9 @@ def test_a_model_directory_reads_nothing_outside_itself(made, tmp_path, fault):
         here = shutil.copytree(folder, tmp_path / "here")
         about = json.loads((here / "model/model.json").read_text())
         for name in ("../good.wav", f"{here}/good.wav", "cm_sd0/../../good.wav"):
-            (here / "model/model.json").write_text(json.dumps({**about, "files": {**about["files"], name: "0" * 64}}))
+            (here / "model/model.json").write_text(
+                json.dumps({**about, "files": {**about["files"], name: "0" * 64}})
+            )
             result = commands.call("detect", "model", "good.wav", cwd=here)
             check(result, False)
             assert "got another file, or none, need the one that model.json names" in result.err
@@ -348,34 +422,63 @@ def test_a_model_directory_reads_nothing_outside_itself(made, tmp_path, fault):
 
 def test_only_streams_starts_a_process(fault):
     """And nothing in the toolkit evaluates text, or unpickles."""
-    banned = {"os": {"system", "popen", "fork", "posix_spawn"}, "pty": {"spawn"}, "pickle": {"load", "loads"}, "shelve": {"open"}}
+    banned = {
+        "os": {"system", "popen", "fork", "posix_spawn"},
+        "pty": {"spawn"},
+        "pickle": {"load", "loads"},
+        "shelve": {"open"},
+    }
     with fault("name"):
         starts = []
         for path in sorted((ROOT / "sdtools").rglob("*.py")):
             for node in ast.walk(ast.parse(path.read_text())):
                 if isinstance(node, (ast.Import, ast.ImportFrom)):
-                    modules = {alias.name.split(".")[0] for alias in node.names} | {(getattr(node, "module", "") or "").split(".")[0]}
-                    assert not modules & {"pickle", "shelve", "marshal", "pty", "asyncio", "multiprocessing", "runpy"}, path
+                    modules = {alias.name.split(".")[0] for alias in node.names} | {
+                        (getattr(node, "module", "") or "").split(".")[0]
+                    }
+                    assert not modules & {
+                        "pickle",
+                        "shelve",
+                        "marshal",
+                        "pty",
+                        "asyncio",
+                        "multiprocessing",
+                        "runpy",
+                    }, path
                     if "subprocess" in modules:
                         starts.append(path.name)
                 if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
-                    assert node.func.id not in ("eval", "exec", "compile", "__import__"), (path, node.lineno)
+                    assert node.func.id not in ("eval", "exec", "compile", "__import__"), (
+                        path,
+                        node.lineno,
+                    )
                 if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
                     starts_one = node.attr in banned.get(node.value.id, ()) or (
                         node.value.id == "os" and node.attr.startswith(("exec", "spawn"))
                     )
                     assert not starts_one, (path, node.lineno)
                 if isinstance(node, ast.keyword) and node.arg in ("shell", "allow_pickle"):
-                    assert isinstance(node.value, ast.Constant) and node.value.value is False, (path, node.value.lineno)
+                    assert isinstance(node.value, ast.Constant) and node.value.value is False, (
+                        path,
+                        node.value.lineno,
+                    )
         assert starts == ["streams.py"]
 
 
 def in_recipe(recipe, *argv):
     env = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
-    return subprocess.run(argv, cwd=recipe, env=env, capture_output=True, text=True, errors="replace", timeout=120)
+    return subprocess.run(
+        argv, cwd=recipe, env=env, capture_output=True, text=True, errors="replace", timeout=120
+    )
 
 
-SHELL = [name for name in HOSTILE if name not in ("pipe_at_the_end", "pipe_at_the_begin")] + ["glob", "home", "hash", "backslash", "job"]
+SHELL = [name for name in HOSTILE if name not in ("pipe_at_the_end", "pipe_at_the_begin")] + [
+    "glob",
+    "home",
+    "hash",
+    "backslash",
+    "job",
+]
 SCRIPTS = {  # command lines with {} for the name
     "make_feats": [
         ["{}", "out"],
@@ -389,8 +492,17 @@ SCRIPTS = {  # command lines with {} for the name
         ["--gmm-config", "{}", "data/train", "exp"],
         ["--num-components", "{}", "data", "exp"],
     ],
-    "score_gmm": [["{}", "exp", "x.txt"], ["data/train", "{}", "x.txt"], ["data/train", "exp", "{}"]],
-    "fuse_scores": [["{}", "exp"], ["exp", "{}"], ["--data", "{}", "exp", "x"], ["--fusion-config", "{}", "exp", "x"]],
+    "score_gmm": [
+        ["{}", "exp", "x.txt"],
+        ["data/train", "{}", "x.txt"],
+        ["data/train", "exp", "{}"],
+    ],
+    "fuse_scores": [
+        ["{}", "exp"],
+        ["exp", "{}"],
+        ["--data", "{}", "exp", "x"],
+        ["--fusion-config", "{}", "exp", "x"],
+    ],
 }
 
 
@@ -403,7 +515,9 @@ def test_scripts_refuse_what_a_shell_would_read(tmp_path, fault, script):
     for words in SCRIPTS[script]:
         for kind in SHELL:
             with fault("name"):
-                result = in_recipe(recipe, f"local/{script}.sh", *(word.format(NAMES[kind]) for word in words))
+                result = in_recipe(
+                    recipe, f"local/{script}.sh", *(word.format(NAMES[kind]) for word in words)
+                )
                 assert result.returncode == 1 and len(result.stderr.splitlines()) == 1, result
                 assert "got a name that a shell would read, need none of" in result.stderr
                 assert sorted(recipe.rglob("*")) == files
@@ -441,7 +555,11 @@ def test_a_recipe_in_a_folder_that_a_shell_would_read_refuses_at_once(tmp_path, 
         recipe = make_copy(tmp_path / NAMES[kind])
         files = sorted(recipe.rglob("*"))
         result = run_recipe(recipe, "--stop-stage", "6")
-        assert result.returncode == 1 and len(result.stderr.splitlines()) == 1 and "Rename it" in result.stderr
+        assert (
+            result.returncode == 1
+            and len(result.stderr.splitlines()) == 1
+            and "Rename it" in result.stderr
+        )
         assert sorted(recipe.rglob("*")) == files
         check_nothing_ran(tmp_path)
 
@@ -449,14 +567,28 @@ def test_a_recipe_in_a_folder_that_a_shell_would_read_refuses_at_once(tmp_path, 
 def test_a_recipe_in_a_folder_with_blanks_and_other_letters_comes_to_its_end(tmp_path, fault):
     """In the full form with the bytes of an undisturbed run; and nothing is run again."""
     with fault("name"):
-        options = ["--nj", "2", "--systems", "fusion" if IS_FULL else "cm", "--orders", "0", "--corpus-opts", TINY]
+        options = [
+            "--nj",
+            "2",
+            "--systems",
+            "fusion" if IS_FULL else "cm",
+            "--orders",
+            "0",
+            "--corpus-opts",
+            TINY,
+        ]
         recipe = make_copy(tmp_path / "two  words é語🎤 %20 @ +!^-")
         result = run_recipe(recipe, *options)
-        assert result.returncode == 0 and "CM + Δ + ΔΔ (0 SD) |" in result.stdout, result.stdout + result.stderr
+        assert result.returncode == 0 and "CM + Δ + ΔΔ (0 SD) |" in result.stdout, (
+            result.stdout + result.stderr
+        )
         assert not re.search("ERROR|Traceback", result.stdout + result.stderr)
         again = run_recipe(recipe, *options, "--stage", "2", "--stop-stage", "4")
         num_launches = 3 + (2 if IS_FULL else 1) * (4 + 2)
-        assert again.returncode == 0 and len(re.findall("were done before", again.stderr)) == num_launches, again.stderr
+        assert (
+            again.returncode == 0
+            and len(re.findall("were done before", again.stderr)) == num_launches
+        ), again.stderr
         check_nothing_ran(tmp_path)
         if IS_FULL:
             plain = make_copy(tmp_path / "plain")
@@ -465,7 +597,14 @@ def test_a_recipe_in_a_folder_with_blanks_and_other_letters_comes_to_its_end(tmp
 
 
 def python(*argv, cwd):
-    return subprocess.run([sys.executable, *map(str, argv)], cwd=cwd, capture_output=True, text=True, errors="replace", timeout=120)
+    return subprocess.run(
+        [sys.executable, *map(str, argv)],
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        errors="replace",
+        timeout=120,
+    )
 
 
 def check_script(result, is_handled):
@@ -488,23 +627,39 @@ def test_recordings_of_any_name_become_a_data_directory_or_are_refused(made, tmp
             for label in ("genuine", "spoof"):
                 for i in range(3):
                     stem = name[:200] if form != "speaker" else "x"
-                    path = here / label / (f"{i}{name[:200]}" if form == "speaker" else f"s{i}") / f"{stem}.wav"
+                    path = (
+                        here
+                        / label
+                        / (f"{i}{name[:200]}" if form == "speaker" else f"s{i}")
+                        / f"{stem}.wav"
+                    )
                     path.parent.mkdir(parents=True, exist_ok=True)
                     os.link(sound, path)
                     cell = str(path.relative_to(here)).replace('"', '""')
                     rows.append(
-                        f'"{cell}",{label},"{name[:200]}{i}","{name[:200]}"'.replace(f'"{name[:200]}', '"' + name[:200].replace('"', '""'))
+                        f'"{cell}",{label},"{name[:200]}{i}","{name[:200]}"'.replace(
+                            f'"{name[:200]}', '"' + name[:200].replace('"', '""')
+                        )
                     )
             (here / "list.csv").write_bytes(os.fsencode("\n".join(rows)))
-            argv = ["--csv", "list.csv"] if form == "csv" else ["--genuine", "genuine", "--replayed", "spoof"]
+            argv = (
+                ["--csv", "list.csv"]
+                if form == "csv"
+                else ["--genuine", "genuine", "--replayed", "spoof"]
+            )
             result = commands.call(f"{ROOT}/local/prepare_folder.py", *argv, "data", cwd=here)
             is_handled = kind not in BROKEN.split()
             check_script(result, is_handled)
             for part in ("train", "dev", "eval") if is_handled else ():
-                assert part != "train" or python("-S", *validate, f"data/{part}", cwd=here).returncode == 0
+                assert (
+                    part != "train"
+                    or python("-S", *validate, f"data/{part}", cwd=here).returncode == 0
+                )
                 for table in ("utt2spk", "utt2label", *(["utt2env"] if form == "csv" else [])):
                     text = (here / "data" / part / table).read_text()
-                    assert all(is_word(word) for line in text.split("\n")[:-1] for word in line.split(" ")), text
+                    assert all(
+                        is_word(word) for line in text.split("\n")[:-1] for word in line.split(" ")
+                    ), text
                 for line in (here / "data" / part / "wav.scp").read_text().splitlines():
                     assert Path(line.split(None, 1)[1]).is_file()
             check_nothing_ran(here)
@@ -525,12 +680,18 @@ def test_protocols_with_any_word_are_refused(made, tmp_path, fault, kind):
                 (corpus / f"ASVspoof2017_V2_{part}").mkdir(parents=True)
                 words = [row.split() for row in rows]
                 for row in words:
-                    soundfile.write(corpus / f"ASVspoof2017_V2_{part}" / row[0], np.zeros(100), RATE_HZ)
+                    soundfile.write(
+                        corpus / f"ASVspoof2017_V2_{part}" / row[0], np.zeros(100), RATE_HZ
+                    )
                 if part == "train":
                     words[1][column] = name
                 text = "\n".join(map(" ".join, words)) + "\n"
-                (corpus / f"ASVspoof2017_V2_{part}.{'trn' if part == 'train' else 'trl'}.txt").write_bytes(os.fsencode(text))
-            result = made[1].call(f"{ROOT}/local/prepare_asvspoof2017.py", corpus, tmp_path / "data", cwd=tmp_path)
+                (
+                    corpus / f"ASVspoof2017_V2_{part}.{'trn' if part == 'train' else 'trl'}.txt"
+                ).write_bytes(os.fsencode(text))
+            result = made[1].call(
+                f"{ROOT}/local/prepare_asvspoof2017.py", corpus, tmp_path / "data", cwd=tmp_path
+            )
             is_word = re.fullmatch(r"\w+", name, re.ASCII) and column > 1
             check_script(result, bool(is_word)) if not is_word else check_nothing_ran(tmp_path)
             assert is_word or not (tmp_path / "data").exists()
@@ -555,7 +716,9 @@ def test_data_directories_of_any_name(tmp_path, fault, kind):
             ("combine_data", ["--", "combined", name]),
         ):
             result = python("-S", ROOT / f"utils/{script}.py", *argv, cwd=tmp_path)
-            assert "Traceback" not in result.stderr and (result.returncode == 0) == (kind != "too_long"), result
+            assert "Traceback" not in result.stderr and (result.returncode == 0) == (
+                kind != "too_long"
+            ), result
         check_nothing_ran(tmp_path)
 
 
@@ -569,10 +732,16 @@ def test_launchers_run_nothing_but_the_command(tmp_path, fake, fault, who, kind)
         here.mkdir()
         launch = [ROOT / f"utils/{who}.py"]
         result = python("-S", *launch, "JOB=1:2", f"log/{name}.JOB.log", "echo", "done", cwd=here)
-        assert "Traceback" not in result.stderr and (result.returncode == 0) == (kind != "too_long"), result
+        assert "Traceback" not in result.stderr and (result.returncode == 0) == (
+            kind != "too_long"
+        ), result
         if kind not in ("too_long", "job"):
             assert "done" in (here / "log" / f"{name}.2.log").read_text()
         for option in ("--mem", "--max-jobs-run", "--num-threads", "--time"):
             result = python("-S", *launch, option, name, "x.log", "true", cwd=here)
-            assert result.returncode == 1 and result.stderr.startswith(f"{who}.py: {option}: got ") and "need a" in result.stderr
+            assert (
+                result.returncode == 1
+                and result.stderr.startswith(f"{who}.py: {option}: got ")
+                and "need a" in result.stderr
+            )
         check_nothing_ran(here)

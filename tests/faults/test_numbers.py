@@ -8,8 +8,8 @@ import pytest
 import soundfile
 from drive import Commands
 
-from sdtools.gmm_io import read_gmm
-from sdtools.tables import open_table, open_writer
+from sdtools.gmm.io import read_gmm
+from sdtools.tables.table import open_table, open_writer
 
 RATE_HZ = 16000
 NUM_SAMPLES = 8000
@@ -37,8 +37,19 @@ SOUNDS = {
     "plain": 0.1 * NOISE,
 }
 FEATURES = {  # name: command and options; their outputs
-    **{f"iir_{order}": ["compute_feats", "--features=cf,cm,cfcm", f"--orders={order}"] for order in (0, 1, 2, 4, 6, 8)},
-    **{f"triangular_{order}": ["compute_feats", "--bank=triangular", "--features=cm,cf", f"--orders={order}"] for order in (0, 2, 6)},
+    **{
+        f"iir_{order}": ["compute_feats", "--features=cf,cm,cfcm", f"--orders={order}"]
+        for order in (0, 1, 2, 4, 6, 8)
+    },
+    **{
+        f"triangular_{order}": [
+            "compute_feats",
+            "--bank=triangular",
+            "--features=cm,cf",
+            f"--orders={order}",
+        ]
+        for order in (0, 2, 6)
+    },
     "cqcc": ["compute_cqcc_feats"],
     "tc": ["compute_tc_feats"],
     "modulation": ["compute_modulation_feats"],
@@ -64,7 +75,9 @@ def check(result, status=0):
     """Done without a word of an overflow, or one error line."""
     assert result.status == status and "Traceback" not in result.err, result
     assert len(re.findall("^ERROR", result.err, re.MULTILINE)) == status, result
-    assert not re.search(r"encountered|\b(nan|inf)\b", result.err + result.out, re.IGNORECASE), result
+    assert not re.search(r"encountered|\b(nan|inf)\b", result.err + result.out, re.IGNORECASE), (
+        result
+    )
     return result
 
 
@@ -76,24 +89,48 @@ def matrices(path):
 @pytest.mark.parametrize("name", FEATURES)
 def test_features_are_finite_or_the_sound_is_skipped(sounds, commands, tmp_path, fault, name):
     command, *options = FEATURES[name]
-    holes = {"compute_feats": "{feature}{order}", "compute_modulation_feats": "{feature}"}.get(command, "")
+    holes = {"compute_feats": "{feature}{order}", "compute_modulation_feats": "{feature}"}.get(
+        command, ""
+    )
     out = f"ark:{tmp_path}/x{holes}.ark"
     with fault("number", len(SOUNDS)):
-        result = commands.call(command, "--print-args=false", "--max-skip=5", *options, "scp:wav.scp", out, cwd=sounds)
-        assert result.status == 0 and not re.search("Traceback|encountered|ERROR", result.err), result
-        skipped = {"short_of_a_frame", "too_huge"} | ({"one_frame", "one_silent_frame"} if name == "cqcc" else set())
+        result = commands.call(
+            command, "--print-args=false", "--max-skip=5", *options, "scp:wav.scp", out, cwd=sounds
+        )
+        assert result.status == 0 and not re.search("Traceback|encountered|ERROR", result.err), (
+            result
+        )
+        skipped = {"short_of_a_frame", "too_huge"} | (
+            {"one_frame", "one_silent_frame"} if name == "cqcc" else set()
+        )
         skipped |= {"huge"} if command in ("compute_feats", "compute_tc_feats") else set()
         assert set(re.findall(r"WARNING .* skipped (\w+) ", result.err)) == skipped
-        assert f"done {len(SOUNDS) - len(skipped)} of {len(SOUNDS)}, {len(skipped)} skipped" in result.err
+        assert (
+            f"done {len(SOUNDS) - len(skipped)} of {len(SOUNDS)}, {len(skipped)} skipped"
+            in result.err
+        )
         for path in sorted(tmp_path.glob("*.ark")):
             feats = matrices(path)
             assert feats.keys() == SOUNDS.keys() - skipped
-            assert all(len(feats[key]) and np.isfinite(feats[key]).all() and np.abs(feats[key]).max() < 2e4 for key in feats), path
+            assert all(
+                len(feats[key]) and np.isfinite(feats[key]).all() and np.abs(feats[key]).max() < 2e4
+                for key in feats
+            ), path
     with fault("number", len(skipped)):
         for key in skipped:
             (tmp_path / "one.scp").write_text(f"{key} {key}.wav\n")
-            alone = commands.call(command, *options, f"scp:{tmp_path}/one.scp", f"ark:{tmp_path}/y{holes}.ark", cwd=sounds)
-            assert alone.status == 1 and len(re.findall("^ERROR", alone.err, re.MULTILINE)) == 1 and not list(tmp_path.glob("y*"))
+            alone = commands.call(
+                command,
+                *options,
+                f"scp:{tmp_path}/one.scp",
+                f"ark:{tmp_path}/y{holes}.ark",
+                cwd=sounds,
+            )
+            assert (
+                alone.status == 1
+                and len(re.findall("^ERROR", alone.err, re.MULTILINE)) == 1
+                and not list(tmp_path.glob("y*"))
+            )
 
 
 def test_a_gain_moves_features_as_it_should(commands, tmp_path, fault):
@@ -103,9 +140,20 @@ def test_a_gain_moves_features_as_it_should(commands, tmp_path, fault):
         for i, gain in enumerate(gains):
             soundfile.write(tmp_path / f"{i}.wav", 0.1 * NOISE * gain, RATE_HZ, subtype="DOUBLE")
         (tmp_path / "wav.scp").write_text("".join(f"u{i} {i}.wav\n" for i in range(len(gains))))
-        check(commands.call("compute_feats", "--orders=0,6", "scp:wav.scp", "ark:{feature}{order}.ark", cwd=tmp_path))
+        check(
+            commands.call(
+                "compute_feats",
+                "--orders=0,6",
+                "scp:wav.scp",
+                "ark:{feature}{order}.ark",
+                cwd=tmp_path,
+            )
+        )
         for order in (0, 6):
-            cf, cm = (list(matrices(tmp_path / f"{feature}{order}.ark").values()) for feature in ("cf", "cm"))
+            cf, cm = (
+                list(matrices(tmp_path / f"{feature}{order}.ark").values())
+                for feature in ("cf", "cm")
+            )
             for i in range(len(gains)):
                 np.testing.assert_allclose(cf[i], cf[1], rtol=2e-3)
                 np.testing.assert_allclose(cm[i][:, 1:], cm[1][:, 1:], atol=0.02)
@@ -140,7 +188,11 @@ POST = {
     "deltas_only": ["--cmvn=false"],
     "means": ["--norm-vars=false"],
     "speaker": ["--utt2spk=ark,t:utt2spk"],
-    "speaker_means": ["--utt2spk=ark,t:utt2spk", "--norm-vars=false", "--write-cmvn-stats=ark:stats.ark"],
+    "speaker_means": [
+        "--utt2spk=ark,t:utt2spk",
+        "--norm-vars=false",
+        "--write-cmvn-stats=ark:stats.ark",
+    ],
     "statistics": ["--cmvn-stats=zero.stats", "--deltas=false"],
     "columns": ["--select=5,0-2", "--deltas=false"],
     "wide": ["--delta-window=9", "--delta-order=3"],
@@ -162,22 +214,39 @@ def feats(tmp_path_factory):
 
 @pytest.mark.parametrize("post", POST)
 def test_normalised_features_are_finite_or_refused(feats, commands, fault, post):
-    overflows = {"means": {"largest"}, "speaker_means": {"largest"}, "statistics": {"huge", "largest"}}.get(post, set())
+    overflows = {
+        "means": {"largest"},
+        "speaker_means": {"largest"},
+        "statistics": {"huge", "largest"},
+    }.get(post, set())
     for name in FEATS:
         with fault("number"):
             (feats / "out.ark").unlink(missing_ok=True)
             is_bad = name in BAD | overflows
-            result = commands.call("post_feats", "--print-args=false", *POST[post], f"ark:{name}.ark", "ark:out.ark", cwd=feats)
+            result = commands.call(
+                "post_feats",
+                "--print-args=false",
+                *POST[post],
+                f"ark:{name}.ark",
+                "ark:out.ark",
+                cwd=feats,
+            )
             if is_bad:
                 errors = [line for line in result.err.splitlines() if not line.startswith("LOG")]
-                assert result.status == 1 and len(errors) == 1 and re.match(r"ERROR \(sd-post-feats\) .*, need ", errors[0]), result
+                assert (
+                    result.status == 1
+                    and len(errors) == 1
+                    and re.match(r"ERROR \(sd-post-feats\) .*, need ", errors[0])
+                ), result
                 assert not (feats / "out.ark").exists()
             else:
                 check(result)
                 (out,) = matrices(feats / "out.ark").values()
                 assert len(out) == len(FEATS[name]) and np.isfinite(out).all()
                 if post in ("default", "static"):
-                    assert np.abs(out.mean(axis=0, dtype=np.float64)).max() < 1e-4 * max(1, np.abs(out).max())
+                    assert np.abs(out.mean(axis=0, dtype=np.float64)).max() < 1e-4 * max(
+                        1, np.abs(out).max()
+                    )
                     assert out.std(axis=0, dtype=np.float64).max() < 1.01
 
 
@@ -186,12 +255,21 @@ GMM = {
     "eight": ["--num-components=8"],
     "without_floor": ["--num-components=8", "--variance-floor=0"],
     "raw": ["--num-components=8", "--cmvn=false", "--deltas=false"],
-    "raw_without_floor": ["--num-components=8", "--cmvn=false", "--deltas=false", "--variance-floor=0"],
+    "raw_without_floor": [
+        "--num-components=8",
+        "--cmvn=false",
+        "--deltas=false",
+        "--variance-floor=0",
+    ],
 }
 TOO_FEW = {"one_frame", "two_equal_frames"}
 NO_MODEL = {"one": {"tiny", "denormal"}, "eight": {"tiny", "denormal"} | TOO_FEW}
 NO_MODEL["without_floor"] = NO_MODEL["eight"]
-NO_MODEL["raw"] = NO_MODEL["raw_without_floor"] = NO_MODEL["eight"] | {"huge", "largest", "mixed_sizes"}
+NO_MODEL["raw"] = NO_MODEL["raw_without_floor"] = NO_MODEL["eight"] | {
+    "huge",
+    "largest",
+    "mixed_sizes",
+}
 
 
 @pytest.mark.parametrize("settings", GMM)
@@ -199,22 +277,43 @@ def test_a_gmm_and_its_scores_are_finite_or_refused(feats, commands, fault, tmp_
     """Duplicate frames, constant dimensions, empty components, fewer frames than components, extreme sizes."""
     options = GMM[settings]
     post = [option for option in options if "cmvn" in option or "deltas" in option]
-    assert commands.call("train_gmm", *options, "ark:plain.ark", f"{tmp_path}/plain.gmm", cwd=feats).status == 0
+    assert (
+        commands.call(
+            "train_gmm", *options, "ark:plain.ark", f"{tmp_path}/plain.gmm", cwd=feats
+        ).status
+        == 0
+    )
     for name in FEATS:
         with fault("number"):
             gmm = tmp_path / f"{name}.gmm"
             result = commands.call("train_gmm", *options, f"ark:{name}.ark", gmm, cwd=feats)
             if name in BAD | NO_MODEL[settings]:
                 errors = [line for line in result.err.splitlines() if line.startswith("ERROR")]
-                assert result.status == 1 and "Traceback" not in result.err and len(errors) == 1 and ", need " in errors[0], result
+                assert (
+                    result.status == 1
+                    and "Traceback" not in result.err
+                    and len(errors) == 1
+                    and ", need " in errors[0]
+                ), result
                 assert not gmm.exists()
                 continue
             assert result.status == 0 and "Traceback" not in result.err
             model = read_gmm(gmm)
-            assert np.isfinite(model.means).all() and (model.variances > 0).all() and np.isfinite(model.variances).all()
+            assert (
+                np.isfinite(model.means).all()
+                and (model.variances > 0).all()
+                and np.isfinite(model.variances).all()
+            )
             assert model.weights.sum() == pytest.approx(1) and (model.weights >= 0).all()
             for of in (name, "plain"):
-                argv = ["--print-args=false", *post, gmm, tmp_path / "plain.gmm", f"ark:{of}.ark", tmp_path / "x.txt"]
+                argv = [
+                    "--print-args=false",
+                    *post,
+                    gmm,
+                    tmp_path / "plain.gmm",
+                    f"ark:{of}.ark",
+                    tmp_path / "x.txt",
+                ]
                 check(commands.call("score_gmm", *argv, cwd=feats))
                 (line,) = (tmp_path / "x.txt").read_text().splitlines()
                 assert line.split()[0] == of and np.isfinite(float(line.split()[1]))
@@ -232,9 +331,15 @@ def test_a_bad_utterance_among_good_ones_is_a_counted_skip(feats, commands, faul
             ["score_gmm", gmm, gmm, "scp:all.scp", tmp_path / "x.txt"],
         ):
             result = commands.call(argv[0], f"--max-skip={len(BAD)}", *argv[1:], cwd=feats)
-            assert result.status == 0 and f"done {len(FEATS) - 3} of {len(FEATS)}, 3 skipped" in result.err, result
+            assert (
+                result.status == 0
+                and f"done {len(FEATS) - 3} of {len(FEATS)}, 3 skipped" in result.err
+            ), result
             assert set(re.findall(r"WARNING .* skipped (\w+) ", result.err)) == BAD
-            assert commands.call(argv[0], f"--max-skip={len(BAD) - 1}", *argv[1:], cwd=feats).status == 1
+            assert (
+                commands.call(argv[0], f"--max-skip={len(BAD) - 1}", *argv[1:], cwd=feats).status
+                == 1
+            )
         scores = dict(line.split() for line in (tmp_path / "x.txt").read_text().splitlines())
         assert scores.keys() == FEATS.keys() - BAD and set(map(float, scores.values())) == {0.0}
 
@@ -270,25 +375,44 @@ IS_A_NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?(-[0-9.]+)?|inf")
 
 def write_scores(folder, name):
     genuine, spoof, _ = SCORES[name]
-    rows = [(f"g{i:02}", "genuine", x) for i, x in enumerate(genuine)] + [(f"s{i:02}", "spoof", x) for i, x in enumerate(spoof)]
+    rows = [(f"g{i:02}", "genuine", x) for i, x in enumerate(genuine)] + [
+        (f"s{i:02}", "spoof", x) for i, x in enumerate(spoof)
+    ]
     (folder / "utt2label").write_text("".join(f"{utt} {label}\n" for utt, label, _ in rows))
     (folder / "utt2spk").write_text("".join(f"{utt} {utt[:2]}\n" for utt, *_ in rows))
     (folder / "scores").write_text("".join(f"{utt} {float(score)!r}\n" for utt, _, score in rows))
     other = np.random.default_rng(1).standard_normal(len(rows))
-    (folder / "other").write_text("".join(f"{utt} {score!r}\n" for (utt, *_), score in zip(rows, other.tolist())))
+    (folder / "other").write_text(
+        "".join(f"{utt} {score!r}\n" for (utt, *_), score in zip(rows, other.tolist()))
+    )
 
 
 @pytest.mark.parametrize("name", SCORES)
 def test_figures_are_numbers_or_there_is_one_line(commands, fault, tmp_path, name):
     write_scores(tmp_path, name)
-    argv = ["--print-args=false", "--json=x.json", "--by=spk", "--eer=interp,rocch", "utt2label", "scores"]
+    argv = [
+        "--print-args=false",
+        "--json=x.json",
+        "--by=spk",
+        "--eer=interp,rocch",
+        "utt2label",
+        "scores",
+    ]
     with fault("number"):
         result = commands.call("eval_scores", *argv, cwd=tmp_path)
         if name in NO_FIGURES:
-            assert result.status == 1 and len(re.findall("^ERROR", result.err, re.MULTILINE)) == 1 and not (tmp_path / "x.json").exists()
+            assert (
+                result.status == 1
+                and len(re.findall("^ERROR", result.err, re.MULTILINE)) == 1
+                and not (tmp_path / "x.json").exists()
+            )
             return
-        assert result.status == 0 and not re.search("Traceback|ERROR|encountered", result.err), result
-        figures = json.loads((tmp_path / "x.json").read_text(), parse_constant=lambda word: pytest.fail(word))["systems"][0]
+        assert result.status == 0 and not re.search("Traceback|ERROR|encountered", result.err), (
+            result
+        )
+        figures = json.loads(
+            (tmp_path / "x.json").read_text(), parse_constant=lambda word: pytest.fail(word)
+        )["systems"][0]
         for value in figures["eer"].values() if isinstance(figures["eer"], dict) else []:
             assert 0 <= float(value["value"] if isinstance(value, dict) else value) <= 1
         cells = result.out.splitlines()[1].split()[1:]
@@ -296,21 +420,42 @@ def test_figures_are_numbers_or_there_is_one_line(commands, fault, tmp_path, nam
         assert ("inf" in cells) == (name in ("infinite_on_the_wrong_side", "all_the_same_infinite"))
 
 
-@pytest.mark.parametrize("options", [["--auto-ridge"], ["--auto-ridge", "--nonnegative"], ["--pav"], ["--auto-ridge", "two"]], ids=" ".join)
+@pytest.mark.parametrize(
+    "options",
+    [["--auto-ridge"], ["--auto-ridge", "--nonnegative"], ["--pav"], ["--auto-ridge", "two"]],
+    ids=" ".join,
+)
 @pytest.mark.parametrize("name", SCORES)
 def test_a_fusion_gives_finite_scores_or_is_refused(commands, fault, tmp_path, name, options):
     write_scores(tmp_path, name)
     files = ["scores", "other"] if "two" in options else ["scores"]
     options = [option for option in options if option != "two"]
     with fault("number"):
-        result = commands.call("train_fusion", "--print-args=false", *options, "utt2label", *files, "fusion.json", cwd=tmp_path)
+        result = commands.call(
+            "train_fusion",
+            "--print-args=false",
+            *options,
+            "utt2label",
+            *files,
+            "fusion.json",
+            cwd=tmp_path,
+        )
         errors = [line for line in result.err.splitlines() if line.startswith("ERROR")]
         assert not re.search("Traceback|encountered", result.err), result
         if not SCORES[name][2]:
-            assert result.status == 1 and len(errors) == 1 and ", need " in errors[0] and not (tmp_path / "fusion.json").exists(), result
+            assert (
+                result.status == 1
+                and len(errors) == 1
+                and ", need " in errors[0]
+                and not (tmp_path / "fusion.json").exists()
+            ), result
             return
         assert (result.status, errors) == (0, [])
-        check(commands.call("apply_fusion", "--print-args=false", "fusion.json", *files, "out", cwd=tmp_path))
+        check(
+            commands.call(
+                "apply_fusion", "--print-args=false", "fusion.json", *files, "out", cwd=tmp_path
+            )
+        )
         fused = dict(line.split() for line in (tmp_path / "out").read_text().splitlines())
         assert all(np.isfinite(float(llr)) and abs(float(llr)) < 100 for llr in fused.values())
         if name not in ("equal", "inverted"):
@@ -321,13 +466,23 @@ def test_a_fusion_of_scores_unlike_those_of_training(commands, fault, tmp_path):
     """Never NaN: a score that a fusion cannot map is an error."""
     write_scores(tmp_path, "plain")
     for options in ([], ["--pav"]):
-        assert commands.call("train_fusion", *options, "utt2label", "scores", "fusion.json", cwd=tmp_path).status == 0
+        assert (
+            commands.call(
+                "train_fusion", *options, "utt2label", "scores", "fusion.json", cwd=tmp_path
+            ).status
+            == 0
+        )
         for score in ("1e308", "-1e308", "inf", "-inf", "5e-324", "nan"):
             with fault("number"):
                 (tmp_path / "odd").write_text(f"u {score}\n")
                 result = commands.call("apply_fusion", "fusion.json", "odd", "out", cwd=tmp_path)
                 assert "Traceback" not in result.err and "encountered" not in result.err
-                assert (result.status == 1, "need an utterance and a score other than NaN" in result.err) == (score == "nan",) * 2
+                assert (
+                    result.status == 1,
+                    "need an utterance and a score other than NaN" in result.err,
+                ) == (score == "nan",) * 2
                 if score != "nan":
                     llr = float((tmp_path / "out").read_text().split()[1])
-                    assert not np.isnan(llr) and (abs(float(score)) < 1 or np.sign(llr) == np.sign(float(score)))
+                    assert not np.isnan(llr) and (
+                        abs(float(score)) < 1 or np.sign(llr) == np.sign(float(score))
+                    )

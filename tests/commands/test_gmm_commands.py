@@ -1,0 +1,687 @@
+"""sd-init-gmm, sd-acc-gmm, sd-est-gmm, sd-copy-gmm and local/train_gmm.sh: EM in parts and through files is EM in one process."""
+
+import contextlib
+import os
+import re
+import shutil
+import signal
+import struct
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import kaldiio
+import numpy as np
+import pytest
+
+from sdtools.bin import acc_gmm, copy_gmm, est_gmm, init_gmm, score_gmm, train_gmm
+from sdtools.features.postprocess import PostOptions
+from sdtools.gmm import mixture as gmm
+from sdtools.gmm.io import read_gmm, read_stats, write_gmm
+from sdtools.gmm.mixture import DiagGmm
+from sdtools.options import save_settings
+
+ROOT = Path(__file__).parents[2]
+POST = ["--deltas=false", "--cmvn=false"]
+NUM_UTTS, DIM = 40, 5
+
+
+def make_features(folder, name="feats", seed=0, num_utts=NUM_UTTS, shift_hz=0.0):
+    """Frequencies in hertz, whose mean is 60 deviations; as archive and script file."""
+    rng = np.random.default_rng(seed)
+    centres = 3000 + shift_hz + 100 * rng.standard_normal((6, DIM))
+    arrays = {}
+    for index in range(num_utts):
+        frames = centres[rng.integers(6, size=rng.integers(20, 120))]
+        arrays[f"{name}-{index:03d}"] = (frames + 50 * rng.standard_normal(frames.shape)).astype(
+            np.float32
+        )
+    kaldiio.save_ark(f"{folder}/{name}.ark", arrays, scp=f"{folder}/{name}.scp")
+    return arrays
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    make_features(tmp_path)
+    return tmp_path
+
+
+def done(command, *argv):
+    assert command.main(["--print-args=false", *map(str, argv)]) == 0
+
+
+def refused(capsys, command, *argv):
+    """The one line with which a command fails."""
+    capsys.readouterr()
+    assert command.main(["--print-args=false", *map(str, argv)]) == 1
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 1
+    return lines[0]
+
+
+def em_in_parts(num_parts, num_components, final_iters, *options):
+    """The models of all passes, as files 0.gmm, 1.gmm, ...; the number of the last."""
+    done(
+        init_gmm,
+        *POST,
+        f"--num-components={num_components}",
+        f"--final-iters={final_iters}",
+        "scp:feats.scp",
+        "0.gmm",
+    )
+    lines = Path("feats.scp").read_text().splitlines(True)
+    for part in range(num_parts):
+        Path(f"part{part}.scp").write_text("".join(lines[part::num_parts]))
+    number = 0
+    for level in range(1, num_components.bit_length()):
+        num_passes = final_iters if 2**level == num_components else gmm.EM_PASSES[level]
+        for index in range(num_passes):
+            accs = [f"{number}.{part}.acc" for part in range(num_parts)]
+            for part, acc in enumerate(accs):
+                done(acc_gmm, *POST, *options, f"{number}.gmm", f"scp:part{part}.scp", acc)
+            is_split = index == num_passes - 1 and 2**level < num_components
+            done(
+                est_gmm,
+                f"--split={str(is_split).lower()}",
+                *options,
+                f"{number}.gmm",
+                *accs,
+                f"{number + 1}.gmm",
+            )
+            number += 1
+    return number
+
+
+# Property
+
+
+@pytest.mark.parametrize("options", [[], ["--binary=false"]])
+def test_em_over_parts_through_files_is_em_in_one_process(folder, options):
+    done(train_gmm, *POST, "--num-components=8", "--final-iters=3", "scp:feats.scp", "whole.gmm")
+    for num_parts in (1, 3, 8):
+        last = em_in_parts(num_parts, 8, 3, *options)
+        assert last == 2 + 4 + 3
+        done(copy_gmm, f"{last}.gmm", "copy.gmm")
+        assert Path("copy.gmm").read_bytes() == Path("whole.gmm").read_bytes()
+        assert Path("copy.gmm.conf").read_bytes() == Path("whole.gmm.conf").read_bytes()
+
+
+def test_order_of_the_utterances_changes_nothing(folder):
+    done(init_gmm, *POST, "scp:feats.scp", "0.gmm")
+    lines = Path("feats.scp").read_text().splitlines(True)
+    Path("reversed.scp").write_text("".join(reversed(lines)))
+    done(acc_gmm, *POST, "0.gmm", "scp:feats.scp", "1.acc")
+    done(acc_gmm, *POST, "0.gmm", "scp:reversed.scp", "2.acc")
+    assert Path("1.acc").read_bytes() == Path("2.acc").read_bytes()
+
+
+# Second implementation
+
+
+def test_one_pass_against_a_plain_loop(folder):
+    frames = np.concatenate(list(make_features(folder).values())).astype(np.float64)
+    done(init_gmm, *POST, "scp:feats.scp", "0.gmm")
+    start = read_gmm("0.gmm")
+    centre, deviation = frames.mean(axis=0), frames.std(axis=0)
+    widest = np.arange(DIM) == np.argmax(deviation)
+    np.testing.assert_allclose(
+        start.means, [centre - deviation * widest, centre + deviation * widest], rtol=1e-9
+    )
+    done(acc_gmm, *POST, "0.gmm", "scp:feats.scp", "0.acc")
+    done(est_gmm, "0.gmm", "0.acc", "1.gmm")
+    distances = (
+        (frames[:, None] - start.means) ** 2 / start.variances + np.log(start.variances)
+    ).sum(axis=2)
+    posteriors = np.exp(-0.5 * (distances - distances.min(axis=1, keepdims=True)))
+    posteriors /= posteriors.sum(axis=1, keepdims=True)
+    weights = posteriors.mean(axis=0)
+    means = posteriors.T @ frames / posteriors.sum(axis=0)[:, None]
+    variances = np.stack(
+        [p @ (frames - mean) ** 2 / p.sum() for p, mean in zip(posteriors.T, means)]
+    )
+    got = read_gmm("1.gmm")
+    np.testing.assert_allclose(got.weights, weights, rtol=1e-5)
+    np.testing.assert_allclose(got.means, means, rtol=1e-7)
+    np.testing.assert_allclose(got.variances, variances, rtol=1e-4)
+
+
+def kaldi_statistics(flags=7):
+    """What gmm-global-acc-stats writes: 4 frames, 3 of them of the first of two components in one dimension, in float32."""
+    parts = [
+        b"\0B<GMMACCS> <VECSIZE> \x04",
+        struct.pack("<i", 1),
+        b"<NUMCOMPONENTS> \x04",
+        struct.pack("<i", 2),
+    ]
+    parts += [
+        b"<FLAGS> \xfe",
+        struct.pack("<H", flags),
+        b"<OCCUPANCY> FV \x04",
+        struct.pack("<i2f", 2, 3, 1),
+    ]
+    parts += [b"<MEANACCS> FM \x04", struct.pack("<ibi2f", 2, 4, 1, 6, 5)]
+    parts += [b"<DIAGVARACCS> FM \x04", struct.pack("<ibi2f", 2, 4, 1, 15, 26), b"</GMMACCS> "]
+    return b"".join(parts)
+
+
+def test_takes_over_from_kaldi_and_hands_over(folder):
+    """A model and statistics in Kaldi's bytes: weights 3/4, 1/4; means 2, 5; variances 15/3 - 4 = 1, 26 - 25 = 1."""
+    write_gmm("kaldi.gmm", DiagGmm([0.5, 0.5], [[0.0], [1.0]], [[1.0], [1.0]]))
+    Path("kaldi.acc").write_bytes(kaldi_statistics())
+    done(est_gmm, "kaldi.gmm", "kaldi.acc", "ours.gmm")
+    got = read_gmm("ours.gmm")
+    assert (
+        got.weights.tolist() == [0.75, 0.25]
+        and got.means.tolist() == [[2.0], [5.0]]
+        and got.variances.tolist() == [[1.0], [1.0]]
+    )
+    assert not Path("ours.gmm.conf").exists()
+
+
+# The command line
+
+
+def test_copies_between_all_forms(folder, capsys):
+    done(train_gmm, *POST, "--num-components=2", "scp:feats.scp", "a.gmm")
+    for source, target in (
+        ("a.gmm", "b.npz"),
+        ("b.npz", "c.txt"),
+        ("c.txt", "d.npz"),
+        ("d.npz", "e.gmm"),
+    ):
+        done(copy_gmm, f"--binary={str(not target.endswith('txt')).lower()}", source, target)
+    assert Path("c.txt").read_text().startswith("<DiagGMM> \n<GCONSTS>  [ ")
+    np.testing.assert_allclose(read_gmm("e.gmm").variances, read_gmm("a.gmm").variances, rtol=1e-5)
+    assert Path("e.gmm.conf").read_bytes() == Path("a.gmm.conf").read_bytes()
+    done(copy_gmm, "b.npz", "f.gmm")
+    assert Path("f.gmm").read_bytes() == Path("a.gmm").read_bytes()
+
+
+def test_model_on_standard_output(folder, capfdbinary):
+    done(train_gmm, *POST, "--num-components=2", "scp:feats.scp", "a.gmm")
+    capfdbinary.readouterr()
+    code = "import sys; from sdtools.bin.copy_gmm import main; sys.exit(main(['a.gmm', '-']))"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True)
+    assert result.stdout == Path("a.gmm").read_bytes() and not Path("-.conf").exists()
+
+
+@pytest.mark.parametrize("command", [train_gmm, init_gmm])
+def test_no_settings_beside_a_stream(folder, command):
+    done(command, *POST, "scp:feats.scp", "a.gmm")
+    before = sorted(Path().iterdir())
+    code = f"import sys; from {command.__name__} import main; sys.exit(main(sys.argv[1:]))"
+    for output in ("-", "/dev/stdout", "| cat"):
+        result = subprocess.run(
+            [sys.executable, "-c", code, *POST, "scp:feats.scp", output], capture_output=True
+        )
+        assert result.returncode == 0 and result.stdout == Path("a.gmm").read_bytes(), result.stderr
+    assert sorted(Path().iterdir()) == before
+
+
+def test_log_states_the_likelihood_of_the_part(folder, capsys):
+    done(init_gmm, *POST, "scp:feats.scp", "0.gmm")
+    done(acc_gmm, *POST, "0.gmm", "scp:feats.scp", "0.acc")
+    frames = np.concatenate(list(make_features(folder).values()))
+    expected = gmm.log_likelihood(read_gmm("0.gmm"), frames).mean()
+    line = capsys.readouterr().err.splitlines()[-1]
+    got, num_frames = re.fullmatch(
+        r"LOG \(sd-acc-gmm\) 2 components: (\S+) per frame of (\d+)", line
+    ).groups()
+    assert float(got) == pytest.approx(expected, rel=1e-6) and int(num_frames) == len(frames)
+
+
+def test_one_component_and_every_nth_frame(folder):
+    arrays = make_features(folder)
+    done(init_gmm, *POST, "--num-components=1", "scp:feats.scp", "0.gmm")
+    np.testing.assert_allclose(
+        read_gmm("0.gmm").means[0],
+        np.concatenate(list(arrays.values())).mean(axis=0, dtype=np.float64),
+        rtol=1e-9,
+    )
+    done(acc_gmm, *POST, "--subsample=7", "0.gmm", "scp:feats.scp", "0.acc")
+    selected = np.concatenate([array[::7] for array in arrays.values()]).astype(np.float64)
+    stats = read_stats("0.acc")
+    assert stats.num_frames == len(selected)
+    np.testing.assert_allclose(stats.first[0], selected.sum(axis=0), rtol=1e-9)
+
+
+def test_constant_dimension_is_logged(folder, capsys):
+    kaldiio.save_ark("constant.ark", {"a": np.repeat(np.float32([[1, 2], [1, 3]]), 5, axis=0)})
+    done(init_gmm, *POST, "--num-components=2", "ark:constant.ark", "0.gmm")
+    assert (
+        "1 of 2 dimensions are constant, first 0: variance set to 1e-06" in capsys.readouterr().err
+    )
+
+
+def test_empty_component_is_logged(folder, capsys):
+    write_gmm("0.gmm", DiagGmm([0.5, 0.5], [[3000.0] * DIM, [1e6] * DIM], [[1e4] * DIM] * 2))
+    done(acc_gmm, *POST, "0.gmm", "scp:feats.scp", "0.acc")
+    done(est_gmm, "0.gmm", "0.acc", "1.gmm")
+    assert "component 1 is empty: re-seeded from component 0 of weight 1" in capsys.readouterr().err
+
+
+def test_the_model_appears_after_its_settings(folder, monkeypatch):
+    """Killed at any moment, a command leaves no model without them."""
+    replace, appeared = os.replace, []
+    monkeypatch.setattr(
+        os,
+        "replace",
+        lambda source, target: (appeared.append(os.path.basename(target)), replace(source, target)),
+    )
+    done(train_gmm, *POST, "--num-components=2", "scp:feats.scp", "a.gmm")
+    done(init_gmm, *POST, "scp:feats.scp", "0.gmm")
+    done(acc_gmm, *POST, "0.gmm", "scp:feats.scp", "0.acc")
+    done(est_gmm, "0.gmm", "0.acc", "1.gmm")
+    done(copy_gmm, "1.gmm", "b.gmm")
+    models = ("a.gmm", "0.gmm", "1.gmm", "b.gmm")
+    assert [name for name in appeared if name != "0.acc"] == [
+        name + end for name in models for end in (".conf", "")
+    ]
+
+
+# Limits and errors
+
+
+def test_too_few_frames_for_the_components(folder, capsys):
+    kaldiio.save_ark(
+        "few.ark", {"a": np.random.default_rng(0).standard_normal((20, DIM)).astype(np.float32)}
+    )
+    assert init_gmm.main([*POST, "--num-components=64", "ark:few.ark", "x.gmm"]) == 1
+    line = capsys.readouterr().err.splitlines()[-1]
+    assert (
+        "ark:few.ark: frames: got 20, need at least 64, one per component; too little data. Lower --num-components"
+        in line
+    )
+    assert not list(Path().glob("x.gmm*"))
+
+
+@pytest.mark.parametrize("max_memory", [0, 2])
+def test_an_utterance_that_comes_twice(folder, capsys, max_memory):
+    lines = Path("feats.scp").read_text().splitlines(True)
+    Path("twice.scp").write_text("".join([*lines, lines[7]]))
+    assert (
+        train_gmm.main(
+            ["--print-args=false", *POST, f"--max-memory={max_memory}", "scp:twice.scp", "x.gmm"]
+        )
+        == 1
+    )
+    assert (
+        f"feats-007 (twice.scp:{NUM_UTTS + 1}): key: got it twice, need each utterance once"
+        in capsys.readouterr().err
+    )
+    assert not list(Path().glob("x.gmm*"))
+
+
+def test_model_without_settings_in_the_place_of_one_with(folder, capsys):
+    write_gmm("m.mdl", DiagGmm([1.0], [[0.0]], [[1.0]]))
+    Path("gmm.conf").write_text("--of-the-user=true\n")
+    assert "gmm.conf: got a file, need none, as there is no m.mdl.conf" in refused(
+        capsys, copy_gmm, "m.mdl", "gmm"
+    )
+    assert not Path("gmm").exists() and Path("gmm.conf").read_text() == "--of-the-user=true\n"
+
+
+def test_statistics_that_do_not_fit(folder, capsys):
+    done(init_gmm, *POST, "scp:feats.scp", "0.gmm")
+    done(acc_gmm, *POST, "0.gmm", "scp:feats.scp", "0.acc")
+    done(est_gmm, "--split", "0.gmm", "0.acc", "1.gmm")
+    done(acc_gmm, *POST, "1.gmm", "scp:feats.scp", "1.acc")
+    before = sorted(os.listdir())
+    line = refused(capsys, est_gmm, "0.gmm", "0.acc", "1.acc", "x.gmm")
+    assert (
+        "1.acc: components and dimension: got (4, 5), need (2, 5) as in 0.gmm; statistics of another model"
+        in line
+    )
+    assert "0.acc: statistics: got them twice" in refused(
+        capsys, est_gmm, "0.gmm", "0.acc", "0.acc", "x.gmm"
+    )
+    Path("link.acc").symlink_to("0.acc")
+    for name in ("./0.acc", "link.acc"):
+        assert "0.acc: statistics: got them twice" in refused(
+            capsys, est_gmm, "0.gmm", "0.acc", name, "x.gmm"
+        )
+    Path("link.acc").unlink()
+    assert "missing.acc" in refused(capsys, est_gmm, "0.gmm", "missing.acc", "x.gmm")
+    assert "read_stats: 0.gmm: byte 2: got b'<DiagGMM> " in refused(
+        capsys, est_gmm, "0.gmm", "0.gmm", "x.gmm"
+    )
+    assert "read_gmm: 0.acc: byte 2: got b'<GMMACCS> " in refused(
+        capsys, est_gmm, "0.acc", "0.acc", "x.gmm"
+    )
+    assert "arguments: got 2, need <gmm> <acc>... <gmm-out>" in refused(
+        capsys, est_gmm, "0.gmm", "x.gmm"
+    )
+    assert "UpdateOptions" not in refused(
+        capsys, est_gmm, "--variance-floor=2", "0.gmm", "0.acc", "x.gmm"
+    )
+    assert sorted(os.listdir()) == before
+
+
+def test_statistics_of_kaldi_without_variances_or_frames(folder, capsys):
+    write_gmm("0.gmm", DiagGmm([0.5, 0.5], [[0.0], [1.0]], [[1.0], [1.0]]))
+    Path("mean.acc").write_bytes(kaldi_statistics(flags=5))
+    assert "mean.acc: <FLAGS>: got 5, need 7" in refused(
+        capsys, est_gmm, "0.gmm", "mean.acc", "x.gmm"
+    )
+    Path("none.acc").write_bytes(kaldi_statistics().replace(struct.pack("<2f", 3, 1), bytes(8)))
+    assert "update: statistics: got no frame, need at least 1" in refused(
+        capsys, est_gmm, "0.gmm", "none.acc", "x.gmm"
+    )
+    assert not Path("x.gmm").exists()
+
+
+def test_other_settings_in_a_later_pass(folder, capsys):
+    done(init_gmm, *POST, "scp:feats.scp", "0.gmm")
+    line = refused(capsys, acc_gmm, "--deltas=false", "0.gmm", "scp:feats.scp", "x.acc")
+    assert "0.gmm: settings: got --cmvn=true, need --cmvn=false as in 0.gmm.conf" in line
+    done(acc_gmm, *POST, "0.gmm", "scp:feats.scp", "0.acc")
+    line = refused(capsys, est_gmm, "--variance-floor=0.2", "0.gmm", "0.acc", "x.gmm")
+    assert (
+        "0.gmm: settings: got --variance-floor=0.2, need --variance-floor=0.1 as in 0.gmm.conf"
+        in line
+    )
+    assert "subsample: got 0, need at least 1" in refused(
+        capsys, acc_gmm, "--subsample=0", "0.gmm", "scp:feats.scp", "x.acc"
+    )
+
+
+def test_features_that_do_not_fit_are_named_or_skipped(folder, capsys):
+    lines = Path("feats.scp").read_text().splitlines(True)
+    kaldiio.save_ark("other.ark", {"other": np.ones((9, 3), np.float32)}, scp="other.scp")
+    Path("mixed.scp").write_text(
+        "".join([*lines[:3], *Path("other.scp").read_text().splitlines(True), *lines[3:]])
+    )
+    done(init_gmm, *POST, "scp:feats.scp", "0.gmm")
+    done(acc_gmm, *POST, "0.gmm", "scp:feats.scp", "0.acc")
+    for command, argv in (
+        (init_gmm, ["scp:mixed.scp", "x.gmm"]),
+        (acc_gmm, ["0.gmm", "scp:mixed.scp", "x.acc"]),
+    ):
+        line = refused(capsys, command, *POST, *argv)
+        assert "other (mixed.scp:4): gmm: frames: got shape (9, 3), need (num_frames, 5)" in line
+        done(command, *POST, "--max-skip=1", *argv)
+        assert f"done {NUM_UTTS} of {NUM_UTTS + 1}, 1 skipped" in capsys.readouterr().err
+    assert Path("x.acc").read_bytes() == Path("0.acc").read_bytes()
+    assert Path("x.gmm").read_bytes() == Path("0.gmm").read_bytes()
+    Path("none.scp").write_text("")
+    assert "need at least one" in refused(capsys, init_gmm, *POST, "scp:none.scp", "y.gmm")
+    assert "need at least one" in refused(capsys, acc_gmm, *POST, "0.gmm", "scp:none.scp", "y.acc")
+
+
+def test_model_that_cannot_be_copied(folder, capsys):
+    Path("bad.gmm").write_bytes(b"\0B<DiagGMM> ")
+    assert "read_gmm: bad.gmm: byte 12: got b'', need <GCONSTS>; a truncated file" in refused(
+        capsys, copy_gmm, "bad.gmm", "x.gmm"
+    )
+    assert "missing.gmm" in refused(capsys, copy_gmm, "missing.gmm", "x.npz")
+    assert not Path("x.gmm").exists() and not Path("x.npz").exists()
+
+
+# local/train_gmm.sh
+
+
+def make_recipe(folder):
+    """Two classes of features and the tools of this checkout, as a recipe directory."""
+    recipe = folder / "egs" / "corpus" / "sd"
+    data = recipe / "data" / "train"
+    data.mkdir(parents=True)
+    for name in ("utils", "local"):
+        (folder / name).symlink_to(ROOT / name)
+        (recipe / name).symlink_to(ROOT / name)
+    shutil.copy(ROOT / "egs/mini_replay/sd/path.sh", recipe)
+    (recipe / "conf").mkdir()
+    (recipe / "conf/gmm.conf").write_text(
+        "--num-components=2\n--final-iters=2\n--cmvn=false\n--delta-order=1\n"
+    )
+    for name, num_utts in (("genuine", 1), ("spoof", 2)):
+        make_features(data, name, num_utts=num_utts, shift_hz=500.0 * (name == "spoof"))
+    (data / "feats.scp").write_text(
+        (data / "genuine.scp").read_text() + (data / "spoof.scp").read_text()
+    )
+    keys = [line.split()[0] for line in (data / "feats.scp").read_text().splitlines()]
+    (data / "utt2label").write_text("".join(f"{key} {key.split('-')[0]}\n" for key in keys))
+    return recipe
+
+
+def start(recipe, *argv):
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    env = {**os.environ, "PATH": path, "PYTHONPATH": str(ROOT)}
+    return subprocess.Popen(
+        ["local/train_gmm.sh", *argv],
+        cwd=recipe,
+        env=env,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def train(recipe, *argv):
+    process = start(recipe, *argv)
+    output, _ = process.communicate(timeout=300)
+    return process.returncode, output
+
+
+def models(folder):
+    return {path.name: path.read_bytes() for path in folder.glob("*.gmm*")}
+
+
+def logs(recipe):
+    return {path.name: path.stat().st_mtime_ns for path in (recipe / "exp/jobs/log").glob("*.log")}
+
+
+ARRAY = [
+    "--nj",
+    "8",
+    "--cmd",
+    "utils/run.py --resume true --max-jobs-run 2",
+    "data/train",
+    "exp/jobs",
+]
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    recipe = make_recipe(tmp_path_factory.mktemp("trained"))
+    assert train(recipe, "data/train", "exp/one") == (0, "")
+    status, output = train(recipe, *ARRAY)
+    assert status == 0
+    (recipe / "exp/jobs/output").write_text(output)
+    return recipe
+
+
+def test_array_jobs_give_the_bytes_of_one_job(trained):
+    """With 1 and 2 jobs for so many utterances: 8 were asked for."""
+    one = models(trained / "exp/one")
+    assert sorted(one) == ["genuine.gmm", "genuine.gmm.conf", "spoof.gmm", "spoof.gmm.conf"]
+    assert models(trained / "exp/jobs") == one
+    passes = trained / "exp/jobs/passes/spoof"
+    assert [len(read_gmm(passes / f"{n}.gmm").weights) for n in range(3)] == [2, 2, 2]
+    assert sorted(path.name for path in passes.iterdir()) == sorted(
+        f"{n}.gmm{end}" for n in range(3) for end in ("", ".conf")
+    )
+    assert len(list((trained / "exp/jobs/log").glob("acc_spoof.1.*.log"))) == 2
+    assert len(list((trained / "exp/jobs/log").glob("acc_genuine.1.*.log"))) == 1
+
+
+def test_a_line_for_every_pass(trained):
+    """With the log-likelihood that sd-train-gmm logs, of both jobs together."""
+    logged = {}
+    for name in ("genuine", "spoof"):
+        text = (trained / f"exp/one/log/train_{name}.log").read_text()
+        logged[name] = [
+            float(value)
+            for value in re.findall(r"2 components, pass \d of 2: (\S+) per frame", text)
+        ]
+    lines = (trained / "exp/jobs/output").read_text().splitlines()
+    form = r"\d\d:\d\d:\d\d 2 of 2 components, pass (\d) of 2: log-likelihood per frame (\S+) genuine, (\S+) spoof"
+    found = [re.fullmatch(form, line).groups() for line in lines]
+    assert [number for number, _, _ in found] == ["1", "2"]
+    for index, name in ((1, "genuine"), (2, "spoof")):
+        assert [float(words[index]) for words in found] == pytest.approx(logged[name], abs=6e-5)
+
+
+def test_options_of_the_input_reach_all_jobs(tmp_path):
+    """One matrix is missing and to be skipped, one is behind a command."""
+    recipe = make_recipe(tmp_path)
+    data = recipe / "data" / "train"
+    (recipe / "conf/gmm.conf").write_text(
+        "--num-components=2\n--final-iters=1\n --max_skip=1 # of 3\n--Allow-Pipes\n"
+    )
+    key, place = (data / "genuine.scp").read_text().split()
+    path, offset = place.rsplit(":", 1)
+    lines = [
+        f"{key} tail -c +{int(offset) + 1} {path} |\n",
+        (data / "spoof.scp").read_text(),
+        "spoof-bad missing.ark:5\n",
+    ]
+    (data / "feats.scp").write_text("\n".join([*lines, "\r\n"]))  # with lines that are empty
+    with (data / "utt2label").open("a") as file:
+        file.write("spoof-bad spoof\n")
+    assert train(recipe, "data/train", "exp/one") == (0, "")
+    status, output = train(recipe, "--nj", "2", "data/train", "exp/jobs")
+    assert status == 0, output
+    assert models(recipe / "exp/jobs") == models(recipe / "exp/one") != {}
+
+
+@pytest.mark.parametrize("nj", ["1", "2"])
+def test_an_utterance_in_two_data_directories(tmp_path, nj):
+    recipe = make_recipe(tmp_path)
+    shutil.copytree(recipe / "data/train", recipe / "data/dev")
+    (recipe / "data/dev/feats.scp").write_text((recipe / "data/dev/spoof.scp").read_text())
+    message = "spoof-000: got it in data/train/feats.scp and data/dev/feats.scp, need each utterance once. Remove a line"
+    assert train(recipe, "--nj", nj, "data/train", "data/dev", "exp/jobs") == (
+        1,
+        f"local/train_gmm.sh: {message}\n",
+    )
+
+
+@pytest.mark.parametrize("nj", ["0", "-1", "00", "9999999", "two", "1.5"])
+def test_a_number_of_jobs_that_is_none(tmp_path, nj):
+    recipe = make_recipe(tmp_path)
+    status, output = train(recipe, "--nj", nj, "data/train", "exp/jobs")
+    assert status == 1 and re.fullmatch(
+        rf"local/train_gmm.sh: --nj: got '{re.escape(nj)}', need a .*number.*\n", output
+    )
+    assert not (recipe / "exp").exists()
+
+
+def test_models_from_array_jobs_score(trained, monkeypatch, tmp_path):
+    monkeypatch.chdir(trained)
+    argv = [
+        "--cmvn=false",
+        "--delta-order=1",
+        "exp/jobs/genuine.gmm",
+        "exp/jobs/spoof.gmm",
+        "scp:data/train/feats.scp",
+        tmp_path / "s.txt",
+    ]
+    done(score_gmm, *argv)
+    scores = dict(line.split() for line in (tmp_path / "s.txt").read_text().splitlines())
+    assert len(scores) == 3 and all(
+        (float(llr) > 0) == key.startswith("genuine") for key, llr in scores.items()
+    )
+
+
+def test_a_launcher_that_resumes_goes_on_from_the_last_pass(trained, tmp_path):
+    shutil.copytree(trained, tmp_path / "egs" / "corpus" / "sd", symlinks=True)
+    for name in ("utils", "local"):
+        (tmp_path / name).symlink_to(ROOT / name)
+    recipe = tmp_path / "egs" / "corpus" / "sd"
+    expected, before = models(recipe / "exp/jobs"), logs(recipe)
+    status, output = train(recipe, *ARRAY)
+    assert (
+        status == 0
+        and output.count("log-likelihood per frame done before genuine, done before spoof\n") == 2
+    )
+    assert logs(recipe) == before
+    (recipe / "exp/jobs/passes/spoof/2.gmm").unlink()
+    (recipe / "exp/jobs/passes/spoof/1.99.acc").write_text("of another number of jobs")
+    assert train(recipe, *ARRAY)[0] == 0
+    renewed = {name for name, moment in logs(recipe).items() if moment != before[name]}
+    assert renewed == {
+        *(f"acc_spoof.1.{job}.log" for job in range(1, 3)),
+        "est_spoof.1.log",
+        "copy_spoof.log",
+    }
+    assert models(recipe / "exp/jobs") == expected
+    (recipe / "conf/gmm.conf").write_text("--num-components=1\n--cmvn=false\n--delta-order=1\n")
+    assert train(recipe, *ARRAY)[0] == 0
+    assert train(recipe, "data/train", "exp/one")[0] == 0
+    assert models(recipe / "exp/jobs") == models(recipe / "exp/one")
+    assert len(read_gmm(recipe / "exp/jobs/spoof.gmm").weights) == 1
+
+
+def test_the_script_runs_the_passes_of_the_library(tmp_path):
+    """A launcher that only takes notes: components, subsampling and splits pass by pass are those that train_gmm logs."""
+    recipe = make_recipe(tmp_path)
+    launcher = recipe / "note.sh"
+    launcher.write_text(
+        '#!/bin/sh\ncase "$*" in *genuine*) echo "$*" >>notes;; esac\nfor last; do :; done\n'
+        'case "$*" in *sd-init-gmm*) cp all.conf "$last.conf";; esac\n'
+        'case "$*" in *sd-acc-gmm*) for i in 1 2; do : >"$(echo "$last" | sed "s/JOB/$i/")"; done;; esac\n'
+    )
+    launcher.chmod(0o755)
+    options = gmm.GmmOptions(num_components=16, final_iters=3, subsample=7)
+    save_settings(recipe / "all.conf", options, PostOptions(cmvn=False))
+    assert train(recipe, "--nj", "2", "--cmd", "./note.sh", "data/train", "exp/jobs")[0] == 0
+    first, *notes, last = (recipe / "notes").read_text().splitlines()
+    assert (
+        " sd-init-gmm --config=conf/gmm.conf " in first
+        and " sd-copy-gmm exp/jobs/passes/genuine/13.gmm " in last
+    )
+    steps = [
+        int(note)
+        for note in re.findall(r"--subsample=(\d+) --deltas=true .*--cmvn=false ", "\n".join(notes))
+    ]
+    splits = re.findall(r"--variance-floor=0.1 --split=(\w+) ", "\n".join(notes))
+    lines = []
+    frames = np.random.default_rng(0).standard_normal((700, 2)).astype(np.float32)
+    gmm.train_gmm(frames, options, log=lines.append)
+    found = [
+        tuple(map(int, re.match(r"(\d+) components, .* per frame of (\d+)", line).groups()))
+        for line in lines
+    ]
+    assert steps == [700 // num_frames for _, num_frames in found]
+    sizes = [num_components for num_components, _ in found]
+    assert splits == [str(now < then).lower() for now, then in zip(sizes, [*sizes[1:], 16])]
+
+
+def processes_in(folder):
+    """Working folders below one, of the processes that may be looked at."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):  # ended meanwhile, or another user's
+            found.append((process / "cwd").resolve())
+    return [path for path in found if path.is_relative_to(folder)]
+
+
+def test_killed_training_leaves_no_job_behind(tmp_path):
+    recipe = make_recipe(tmp_path)
+    (recipe / "conf/gmm.conf").write_text("--num-components=2\n--final-iters=9999\n--cmvn=false\n")
+    process = start(recipe, "--nj", "2", "data/train", "exp/jobs")
+    deadline = time.monotonic() + 60
+    while not list(recipe.glob("exp/jobs/log/acc_*.0.1.log")) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert processes_in(recipe)
+    process.send_signal(signal.SIGTERM)
+    output, _ = process.communicate(timeout=30)
+    assert process.returncode == 130 and "got SIGTERM, killing the jobs" in output
+    assert processes_in(recipe) == []
+
+
+def test_a_failed_pass_ends_the_training(tmp_path):
+    recipe = make_recipe(tmp_path)
+    (recipe / "conf/gmm.conf").write_text("--max-memory=1\n")
+    status, output = train(recipe, "--nj", "2", "data/train", "exp/jobs")
+    assert (
+        status == 1 and "option: got '--max-memory=1', need one of this command's options" in output
+    )
+    assert not list(recipe.glob("exp/jobs/log/acc*")) and models(recipe / "exp/jobs") == {}
+
+
+def test_the_script_has_the_schedule_of_the_library():
+    text = (ROOT / "local/train_gmm.sh").read_text()
+    assert tuple(map(int, re.search(r"em_passes=\(([0-9 ]+)\)", text)[1].split())) == gmm.EM_PASSES

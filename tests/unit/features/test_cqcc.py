@@ -1,0 +1,337 @@
+"""CQCC: closed forms, an implementation by direct sums, the inverse of the frame, bad input, the command."""
+
+import tracemalloc
+
+import numpy as np
+import pytest
+import scipy.interpolate
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sdtools.audio import decoding as audio
+from sdtools.bin import compute_cqcc_feats
+from sdtools.features.cqcc import MAX_FRAMES, CqccExtractor, CqccOptions
+from sdtools.tables import table as tables
+
+RATE_HZ = 16000
+FLOOR = CqccOptions.power_floor
+
+
+@pytest.fixture(scope="module")
+def extractor():
+    return CqccExtractor(CqccOptions(), RATE_HZ)
+
+
+def noise(num_samples, seed=0):
+    return 0.1 * np.random.default_rng(seed).standard_normal(num_samples)
+
+
+def transform(extractor, samples):
+    """X of all bins, (num_bins, num_frames)."""
+    return np.concatenate([coefs for _, coefs in extractor.transform(samples)])
+
+
+def test_bins_are_those_of_the_asvspoof_baseline(extractor):
+    assert len(extractor.freqs_hz) == 863
+    np.testing.assert_allclose(extractor.freqs_hz[[0, 96, 192]], [15.625, 31.25, 62.5], rtol=1e-12)
+    gamma_hz = 228.7 * (2 ** (1 / 96) - 2 ** (-1 / 96))
+    np.testing.assert_allclose(
+        extractor.widths_hz,
+        extractor.freqs_hz * (2 ** (1 / 96) - 2 ** (-1 / 96)) + gamma_hz,
+        rtol=1e-12,
+    )
+    assert (
+        extractor.freqs_hz[-1] + extractor.widths_hz[-1] / 2
+        <= 8000
+        < extractor.freqs_hz[-1] * 2 ** (1 / 96) + 60
+    )
+    assert extractor.shift == 136 == int(RATE_HZ / extractor.widths_hz[-1])
+
+
+@pytest.mark.parametrize("k", [200, 500, 700, 862])
+def test_sine_peaks_in_its_bin_with_its_amplitude(extractor, k):
+    n = np.arange(3 * RATE_HZ)
+    magnitudes = np.abs(
+        transform(extractor, 0.3 * np.sin(2 * np.pi * extractor.freqs_hz[k] / RATE_HZ * n))[
+            :, 150:-150
+        ]
+    )
+    assert (magnitudes.argmax(axis=0) == k).all()
+    np.testing.assert_allclose(magnitudes[k], 0.3, rtol=1e-3)
+
+
+def test_click_peaks_in_the_frame_at_its_sample(extractor):
+    samples = np.zeros(200 * 136)
+    samples[70 * 136] = 1
+    magnitudes = np.abs(transform(extractor, samples))
+    assert (magnitudes.argmax(axis=1) == 70).all()
+    np.testing.assert_allclose(magnitudes[:, 69], magnitudes[:, 71], rtol=1e-9)
+
+
+def test_silence_is_the_floor(extractor):
+    feats = extractor(np.zeros(5000))
+    num_points = 1 + int((extractor.freqs_hz[-1] - 15.625) / (15.625 / 16))
+    np.testing.assert_allclose(feats[:, 0], np.sqrt(num_points) * np.log(FLOOR), rtol=1e-6)
+    np.testing.assert_allclose(feats[:, 1:20], 0, atol=1e-6)
+    np.testing.assert_allclose(feats[:, 20], np.log(FLOOR), rtol=1e-6)
+
+
+def test_silence_between_sounds_is_finite(extractor):
+    samples = noise(20000)
+    samples[5000:15000] = 0
+    assert np.isfinite(extractor(samples)).all()
+
+
+def test_log_energy_of_a_constant():
+    samples = np.full(10 * 136, 0.5)
+    energies = np.exp(CqccExtractor(CqccOptions(), RATE_HZ)(samples)[:, -1])
+    np.testing.assert_allclose(energies[2:-1], 320 / 4, rtol=1e-5)
+    np.testing.assert_allclose(energies[[0, -1]], [160 / 4, (160 + 136) / 4], rtol=1e-5)
+    assert CqccExtractor(CqccOptions(log_energy=False), RATE_HZ)(samples).shape == (10, 20)
+
+
+@given(st.integers(544, 3000))
+@settings(max_examples=20, deadline=None)
+def test_a_frame_every_shift_whatever_the_length(extractor, num_samples):
+    assert extractor(noise(num_samples)).shape == (-(-num_samples // 136), 21)
+
+
+@given(st.integers(4, 30), st.integers(0, 40), st.integers(0, 100))
+@settings(max_examples=20, deadline=None)
+def test_rotation_by_whole_frames_rotates_the_frames(extractor, num_frames, shift, seed):
+    samples = noise(num_frames * 136, seed)
+    rotated = extractor(np.roll(samples, shift * 136))[:, :20]
+    np.testing.assert_allclose(
+        rotated, np.roll(extractor(samples)[:, :20], shift, axis=0), rtol=1e-4, atol=1e-4
+    )
+
+
+@given(st.floats(0.01, 100), st.integers(544, 5000))
+@settings(max_examples=20, deadline=None)
+def test_gain_moves_the_0th_coefficient_and_the_energy_alone(extractor, gain, num_samples):
+    samples = noise(num_samples)
+    expected = np.zeros(21)
+    expected[[0, 20]] = 2 * np.log(gain) * np.array([np.sqrt(8059), 1])
+    np.testing.assert_allclose(
+        extractor(gain * samples) - extractor(samples),
+        expected + np.zeros((len(extractor(samples)), 1)),
+        atol=2e-3,
+    )
+
+
+def slow_cqcc(samples, options, rate_hz, shift):
+    """Cepstra by direct sums, and scipy's spline through the bins."""
+    num_frames = int(np.ceil(len(samples) / shift))
+    size = num_frames * shift
+    dft = [
+        sum(samples * np.exp(-2j * np.pi * j / size * np.arange(len(samples))))
+        for j in range(size // 2 + 1)
+    ]
+    freqs_hz, log_power = [], []
+    for k in range(options.num_octaves * options.bins_per_octave):
+        freq_hz = rate_hz / 2 ** (options.num_octaves + 1) * 2 ** (k / options.bins_per_octave)
+        width_hz = (2 ** (1 / options.bins_per_octave) - 2 ** (-1 / options.bins_per_octave)) * (
+            freq_hz + 228.7
+        )
+        if freq_hz + width_hz / 2 > rate_hz / 2:
+            break
+        width_hz = max(width_hz, 4 * rate_hz / size)
+        x = np.zeros(num_frames, complex)
+        for j in range(size // 2 + 1):
+            distance_hz = j * rate_hz / size - freq_hz
+            if abs(distance_hz) < width_hz / 2:
+                window = np.cos(np.pi * distance_hz / width_hz) ** 2
+                x += (
+                    2
+                    / size
+                    * window
+                    * dft[j]
+                    * np.exp(2j * np.pi * j * np.arange(num_frames) * shift / size)
+                )
+        freqs_hz.append(freq_hz)
+        log_power.append(np.log(np.maximum(np.abs(x) ** 2, options.power_floor)))
+    grid_hz = np.arange(freqs_hz[0], freqs_hz[-1], freqs_hz[0] / options.first_octave_samples)
+    spectrum = scipy.interpolate.CubicSpline(freqs_hz, log_power)(grid_hz)
+    n = np.arange(len(grid_hz))
+    ceps = [
+        np.sqrt((1 if k == 0 else 2) / len(n)) * (np.cos(np.pi * k * (n + 0.5) / len(n)) @ spectrum)
+        for k in range(options.num_ceps)
+    ]
+    return np.stack(ceps, axis=1)
+
+
+@pytest.mark.parametrize(
+    ("num_samples", "options", "rate_hz", "shift"),
+    [
+        (545, CqccOptions(log_energy=False), 16000, 136),
+        (4001, CqccOptions(log_energy=False), 16000, 136),
+        (1237, CqccOptions(24, 6, 3.0, 5, 13, False), 8000, 24),
+        (701, CqccOptions(12, 5, 1.0, 3, 7, False), 11025, 11),
+    ],
+)
+def test_like_direct_sums(num_samples, options, rate_hz, shift):
+    samples = noise(num_samples)
+    feats = CqccExtractor(options, rate_hz)(samples)
+    np.testing.assert_allclose(
+        feats, slow_cqcc(samples, options, rate_hz, shift), rtol=1e-6, atol=1e-6
+    )
+
+
+@pytest.mark.parametrize("num_samples", [544, 5000, 16001])
+def test_frame_inverts_to_the_signal(extractor, num_samples):
+    """Dual windows g / sum g^2, as every window is no longer than its inverse DFT; 0 Hz and fs/2 have windows of their own."""
+    samples = noise(num_samples)
+    coefs = transform(extractor, samples)
+    num_frames = coefs.shape[1]
+    size = num_frames * 136
+    lines = np.arange(size // 2 + 1)
+    freqs_hz = lines * RATE_HZ / size
+    edge_windows = [freqs_hz < extractor.freqs_hz[0], freqs_hz > extractor.freqs_hz[-1]]
+    edge_coefs = [
+        np.fft.irfft(np.fft.rfft(samples, size) * window, size) for window in edge_windows
+    ]
+
+    numerator, denominator = np.zeros(len(lines), complex), np.zeros(len(lines))
+    for window, x in zip(edge_windows, edge_coefs):
+        numerator += window * np.fft.rfft(x)
+        denominator += window
+    for freq_hz, width_hz, x in zip(extractor.freqs_hz, extractor.widths_hz, coefs):
+        places = (freqs_hz - freq_hz) / max(width_hz, 4 * RATE_HZ / size)
+        window = np.where(np.abs(places) < 0.5, np.cos(np.pi * places) ** 2, 0)
+        assert 1 <= np.count_nonzero(window) <= num_frames
+        numerator += window * np.fft.fft(x)[lines % num_frames] * (136 / 2)
+        denominator += window**2
+    assert denominator.min() > 0.1
+    inverse = np.fft.irfft(numerator / denominator, size)
+    np.testing.assert_allclose(inverse[:num_samples], samples, rtol=0, atol=1e-10)
+    np.testing.assert_allclose(inverse[num_samples:], 0, rtol=0, atol=1e-10)
+
+
+def test_stretches_are_like_the_whole(extractor):
+    """Noise on and off by turns, 60 dB apart, for 40 s: the hardest case for what lies beyond a stretch."""
+    samples = noise(40 * RATE_HZ)
+    samples *= np.where(np.arange(len(samples)) // RATE_HZ % 2, 1, 1e-3)
+    whole = extractor.cepstra(samples)
+    feats = extractor(samples)[:, :20]
+    assert len(feats) == len(whole) == 4706 > MAX_FRAMES
+    errors = feats - whole
+    assert (np.sqrt((errors**2).mean(axis=0)) < 1e-3 * whole.std(axis=0)).all()
+    assert np.abs(errors).max() > 1e-3  # it was in stretches
+
+
+def test_long_recording_takes_little_memory(extractor):
+    samples = noise(120 * RATE_HZ)
+    tracemalloc.start()
+    try:
+        feats = extractor(samples)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert len(feats) == 14118  # the whole transform would take 195 MB
+    assert peak < 2 * samples.nbytes + 15e6
+
+
+@pytest.mark.parametrize("num_samples", [0, 1, 543])
+def test_short_recording(extractor, num_samples):
+    with pytest.raises(
+        ValueError, match=f"recording: got {num_samples} samples, need 544, four frames"
+    ):
+        extractor(noise(num_samples))
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, 1e200])
+def test_recording_that_is_not_finite(extractor, value):
+    samples = noise(2000)
+    samples[1000] = value
+    with pytest.raises(
+        ValueError,
+        match=f"recording: peak: got {value:g}, need less than 1e.100; full scale is 1".replace(
+            "+", "."
+        ),
+    ):
+        extractor(samples)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("bins_per_octave", 0, "CqccOptions: bins_per_octave: got 0, need 1 or more"),
+        ("num_octaves", -1, "CqccOptions: num_octaves: got -1, need 1 or more"),
+        ("first_octave_samples", 0, "CqccOptions: first_octave_samples: got 0, need 1 or more"),
+        ("num_ceps", 0, "CqccOptions: num_ceps: got 0, need 1 or more"),
+        ("frame_shift_ms", 0.0, "CqccOptions: frame_shift_ms: got 0.0, need more than 0"),
+        ("frame_length_ms", np.nan, "CqccOptions: frame_length_ms: got nan, need more than 0"),
+        ("power_floor", 0.0, "CqccOptions: power_floor: got 0.0, need more than 0"),
+        (
+            "num_octaves",
+            13,
+            "cqcc: bins: got 1247 from 0.976562 Hz on, 3.31669 Hz wide or more, need 4 or more above 0 Hz",
+        ),
+        (
+            "frame_shift_ms",
+            10.0,
+            "cqcc: frame_shift_ms: got 10, 160 samples, need 1 to 136; the highest bin is 117.2 Hz wide",
+        ),
+        ("frame_shift_ms", 0.01, "cqcc: frame_shift_ms: got 0.01, 0 samples, need 1 to 136"),
+        ("frame_length_ms", 0.01, "cqcc: frame_length_ms: got 0.01, need one sample"),
+        (
+            "num_ceps",
+            8060,
+            "cqcc: num_ceps: got 8060, need at most 8059, the points of the spectrum",
+        ),
+    ],
+)
+def test_settings_that_make_no_features(name, value, message):
+    with pytest.raises(ValueError, match=message):
+        CqccExtractor(CqccOptions(**{name: value}), RATE_HZ)
+
+
+@pytest.fixture
+def recordings(tmp_path, monkeypatch):
+    """wav.scp with four recordings of noise, of different lengths, in the current directory."""
+    monkeypatch.chdir(tmp_path)
+    lines = []
+    for i, num_samples in enumerate((544, 1600, 3001, 8000)):
+        audio.write_audio(f"{i}.wav", np.clip(noise(num_samples, i), -1, 1), RATE_HZ)
+        lines.append(f"utt-{i} {i}.wav\n")
+    (tmp_path / "wav.scp").write_text("".join(lines))
+    return tmp_path
+
+
+def test_command_writes_what_the_extractor_gives_whatever_the_threads(recordings, extractor):
+    for num_threads in (1, 3):
+        argv = [
+            f"--num-threads={num_threads}",
+            "scp:wav.scp",
+            f"ark,scp:{num_threads}.ark,{num_threads}.scp",
+        ]
+        assert compute_cqcc_feats.main(argv) == 0
+    assert (recordings / "1.ark").read_bytes() == (recordings / "3.ark").read_bytes()
+    with tables.open_table("scp:1.scp") as table:
+        for i, entry in enumerate(table):
+            np.testing.assert_array_equal(entry.load(), extractor(audio.load_audio(f"{i}.wav")[0]))
+    assert "--frame-shift-ms=8.5\n" in (recordings / "1.ark.conf").read_text()
+    assert compute_cqcc_feats.main(["--config=1.ark.conf", "scp:wav.scp", "ark:again.ark"]) == 0
+    assert (recordings / "1.ark").read_bytes() == (recordings / "again.ark").read_bytes()
+
+
+def test_command_and_bad_recordings(recordings, capsys):
+    audio.write_audio("short.wav", noise(543), RATE_HZ)
+    audio.write_audio("rate.wav", noise(800), 8000)
+    for name, message in {
+        "short": "got 543 samples, need 544",
+        "rate": "got 8000 Hz, need 16000 Hz",
+    }.items():
+        (recordings / "bad.scp").write_text(f"{name} {name}.wav\nutt 3.wav\n")
+        assert compute_cqcc_feats.main(["--print-args=false", "scp:bad.scp", "ark:out.ark"]) == 1
+        err = capsys.readouterr().err
+        assert len(err.splitlines()) == 1 and message in err and f"{name} (bad.scp:1): " in err
+        assert not (recordings / "out.ark").exists()
+    assert compute_cqcc_feats.main(["--max-skip=1", "scp:bad.scp", "ark:out.ark"]) == 0
+    assert "done 1 of 2, 1 skipped" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("option", ["--num-threads=0", "--sample-rate-hz=0"])
+def test_command_and_settings_that_make_no_features(option, capsys):
+    assert compute_cqcc_feats.main([option, "scp:wav.scp", "ark:out.ark"]) == 1
+    assert option in (err := capsys.readouterr().err).splitlines()[-1] and "need 1 or more" in err
