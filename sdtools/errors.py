@@ -49,16 +49,21 @@ class Problem(Exception):
         sides = [("expected", self.need), ("found", self.got)]
         sides_text = ", ".join(f"{word} {side}" for word, side in sides if side is not None)
         text = ": ".join(part for part in (self.who, self.what, sides_text) if part)
-        return printable(f"{text}. {self.hint.removesuffix('.')}." if self.hint else text)
+        return printable(f"{text}. {_sentence(self.hint)}" if self.hint else text)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.who, self.what), self.__dict__
 
     def within(self, place: object = "", hint: str = "") -> Problem:
         """Return the same problem with `place` before `who`, and `hint` behind its own."""
-        hints = ". ".join(each.removesuffix(".") for each in (self.hint, hint) if each)
+        hints = " ".join(_sentence(each) for each in (self.hint, hint) if each)
         who = ": ".join(part for part in (str(place), self.who) if part)
         return type(self)(who, self.what, got=self.got, need=self.need, hint=hints)
+
+
+def _sentence(text: str) -> str:
+    """`text` with a full stop, unless it ends with a mark."""
+    return text if text[-1] in ".?!" else f"{text}."
 
 
 class SdError(Problem, ValueError):

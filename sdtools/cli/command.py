@@ -127,7 +127,6 @@ class Command:
         classes = (*self.options, CommonOptions)
         known = known_fields(classes)
         flags = _flags(argv)
-        positionals = self._check_positionals(list(argv[len(flags) :]))
         values: dict[str, Any] = {}
         for word in flags:
             if word == "--config":
@@ -138,6 +137,7 @@ class Command:
             if not word.startswith("--config="):
                 name, value = parse_flag(word, known, "command line")
                 values[name] = value
+        positionals = self._check_positionals(list(argv[len(flags) :]))
         options = {cls: _make(cls, values) for cls in classes}
         context = Context(self, log, positionals, options)
         if options[CommonOptions].print_args:

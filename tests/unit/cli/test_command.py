@@ -1,6 +1,4 @@
 import dataclasses
-import os
-import signal
 import subprocess
 import sys
 import warnings
@@ -9,8 +7,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from sdtools.cli.command import Command, InputOptions
-from sdtools.options import load_settings, save_settings
-from sdtools.tables import table as tables
+from sdtools.tables.table import Entry
 
 
 @dataclass(frozen=True)
@@ -39,9 +36,7 @@ def entries(*values):
             raise value
         return value
 
-    return [
-        tables.Entry(f"u{i}", f"x.scp:{i + 1}", lambda v=v: load(v)) for i, v in enumerate(values)
-    ]
+    return [Entry(f"u{i}", f"x.scp:{i + 1}", lambda v=v: load(v)) for i, v in enumerate(values)]
 
 
 def test_defaults_and_every_kind_of_value():
@@ -70,53 +65,42 @@ def test_kaldis_manners(tmp_path):
     assert (context[Options].num_bands, context[Options].loud) == (9, True)
 
 
-def test_settings_are_saved_and_read_back(tmp_path):
-    options = Options(3, 2.0, None, (1, 3), "b", True)
-    save_settings(tmp_path / "x.conf", options, InputOptions(max_skip=2))
-    assert load_settings(tmp_path / "x.conf", Options) == options
-    assert load_settings(tmp_path / "x.conf", InputOptions) == InputOptions(max_skip=2)
-
-
 @pytest.mark.parametrize(
-    ("argv", "message"),
+    ("argv", "who", "words"),
     [
-        (["in"], "arguments: got 1, need <in> <out>"),
-        (["in", "out", "more"], "arguments: got 3, need <in> <out>"),
-        (["in", "--loud"], "arguments: got --loud after in, need options before the positionals"),
-        (
-            ["--num-band=3", "in", "out"],
-            "option: got '--num-band=3', need one of this command's options; did you mean --num-bands?",
-        ),
-        (["-n", "in", "out"], "option: got '-n'"),
-        (["--num-bands=x", "in", "out"], "--num-bands: got 'x', need an integer"),
-        (
-            ["--num-bands", "in", "out"],
-            "--num-bands: got no value, need --num-bands=80 or another value",
-        ),
-        (["--scale=nan", "in", "out"], "--scale: got 'nan', need a number"),
-        (["--scale=inf", "in", "out"], "--scale: got 'inf', need a number"),
-        (["--max-skip=-1", "in", "out"], "--max-skip: got -1, need 0 or more"),
-        (["--loud=maybe", "in", "out"], "--loud: got 'maybe', need true or false"),
-        (["--orders=1;2", "in", "out"], "--orders: got '1;2', need a comma-separated list of int"),
-        (["--limit-hz=x", "in", "out"], "--limit-hz: got 'x', need a number or nothing"),
-        (["--kind=c", "in", "out"], "--kind: got 'c', need a or b"),
-        (["--config", "x.conf", "in", "out"], "--config: got no value, need a file after '='"),
-        (
-            ["--config=/nowhere.conf", "in", "out"],
-            "--config: got /nowhere.conf, need a file of options",
-        ),
+        (["in"], "command line", "found 1"),
+        (["in", "out", "more"], "command line", "expected <in> <out>, found 3"),
+        (["in", "--loud"], "command line", "--loud stands after in"),
+        (["--loud", "true", "in", "out"], "command line", "found 3. Write a value after '='"),
+        (["--num-band=3", "in", "out"], "command line", "Did you mean --num-bands?"),
+        (["-n", "in", "out"], "command line", "unknown option '-n'"),
+        (["--num-bands=x", "in", "out"], "command line", "expected an integer, found 'x'"),
+        (["--num-bands=1_0", "in", "out"], "command line", "expected an integer, found '1_0'"),
+        (["--num-bands", "in", "out"], "command line", "--num-bands: expected a value after '='"),
+        (["--scale=nan", "in", "out"], "command line", "--scale: expected a number, found 'nan'"),
+        (["--scale=inf", "in", "out"], "command line", "--scale: expected a number, found 'inf'"),
+        (["--max-skip=-1", "in", "out"], "--max-skip", "expected 0 or more, found -1"),
+        (["--loud=maybe", "in", "out"], "command line", "expected true or false, found 'maybe'"),
+        (["--orders=1;2", "in", "out"], "command line", "a comma-separated list of int"),
+        (["--orders=1,1_0", "in", "out"], "command line", "a comma-separated list of int"),
+        (["--limit-hz=x", "in", "out"], "command line", "expected a number or nothing"),
+        (["--kind=c", "in", "out"], "command line", "--kind: expected a or b, found 'c'"),
+        (["--config", "x.conf", "in", "out"], "--config", "expected a file after '='"),
+        (["--config=/nowhere.conf", "in", "out"], "--config", "no such file: /nowhere.conf"),
     ],
 )
-def test_command_lines_that_do_not_fit(argv, message, capsys):
+def test_command_lines_that_do_not_fit(argv, who, words, capsys):
     assert run(*argv)[0] == 1
-    err = capsys.readouterr().err
-    assert message in err and len(err.splitlines()) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"ERROR (sd-try) {who}: ") and words in line
+    assert "sd-try --help lists the options" in line
 
 
 def test_error_in_a_conf_file_names_its_line(tmp_path, capsys):
     (tmp_path / "a.conf").write_text("--loud=true\n--num-bands 3\n")
     assert run(f"--config={tmp_path}/a.conf", "in", "out")[0] == 1
-    assert f"{tmp_path}/a.conf:2: option: got '--num-bands 3'" in capsys.readouterr().err
+    line = capsys.readouterr().err
+    assert line.startswith(f"ERROR (sd-try) {tmp_path}/a.conf:2: ") and "'--num-bands 3'" in line
 
 
 def test_log_opens_with_version_command_and_settings(capsys):
@@ -161,19 +145,15 @@ def test_for_each_writes_in_order_and_counts(capsys):
 
 @pytest.mark.parametrize("kind", [ValueError, OSError, ZeroDivisionError])
 def test_bad_key_ends_the_command_unless_it_may_be_skipped(capsys, kind):
-    bad = entries(1, kind("x: rate: got 8000, need 16000"), 3)
+    bad = entries(1, kind("x is bad"), 3)
     body = lambda context: context.for_each(bad, lambda e: e.load(), lambda k, v: None)  # noqa: E731
     assert run("in", "out", body=body)[0] == 1
     err = capsys.readouterr().err
-    assert (
-        "ERROR (sd-try) u1 (x.scp:2): x: rate: got 8000, need 16000 (--max-skip=1 or more would skip it)"
-        in err
-    )
+    assert err.splitlines()[-1].startswith("ERROR (sd-try) u1 (x.scp:2): x is bad. --max-skip=1 ")
     assert run("--max-skip=1", "in", "out", body=body)[0] == 0
     err = capsys.readouterr().err
-    assert (
-        "WARNING (sd-try) skipped u1 (x.scp:2): x: rate" in err and "done 2 of 3, 1 skipped" in err
-    )
+    assert "WARNING (sd-try) skipped u1 (x.scp:2): x is bad" in err
+    assert "done 2 of 3, 1 skipped" in err
 
 
 def test_nothing_done_is_an_error(capsys):
@@ -185,10 +165,7 @@ def test_nothing_done_is_an_error(capsys):
             body=lambda c, g=given: c.for_each(entries(*g), lambda e: e.load(), lambda k, v: None),
         )
         assert status == 1
-        assert (
-            f"input: got no usable entry ({len(given)} skipped), need at least one"
-            in capsys.readouterr().err
-        )
+        assert f"input: no usable entry, {len(given)} skipped" in capsys.readouterr().err
 
 
 def test_warnings_become_lines(capsys):
@@ -211,59 +188,6 @@ def test_errors_are_one_line_and_debug_shows_them_whole(capsys):
             run(debug, "in", "out", body=fail)
 
 
-def test_sigterm_ends_through_the_with_blocks(tmp_path):
-    """A command that is told to end leaves neither its output nor a temporary file."""
-    code = (
-        "import sys, time\nfrom sdtools import cli, tables\n"
-        "def body(context):\n"
-        f"    with tables.open_writer('ark:{tmp_path}/x.ark'):\n"
-        "        print('ready', flush=True)\n"
-        "        time.sleep(30)\n"
-        "sys.exit(Command('sd-try', '', (), '').run(body, []))\n"
-    )
-    with subprocess.Popen(
-        [sys.executable, "-c", code], stdout=subprocess.PIPE, text=True
-    ) as process:
-        assert process.stdout.readline() == "ready\n"
-        os.kill(process.pid, signal.SIGTERM)
-        assert process.wait(10) == 128 + signal.SIGTERM
-    assert list(tmp_path.iterdir()) == []
-
-
-@pytest.mark.parametrize(
-    ("signum", "status"), [(signal.SIGTERM, 143), (signal.SIGHUP, 129), (signal.SIGINT, 130)]
-)
-def test_a_signal_in_a_callback_of_a_library_is_not_lost(tmp_path, signum, status):
-    code = (
-        "import ctypes, sys, time\nfrom sdtools import cli, tables\n"
-        "def sleep():\n"
-        "    print('ready', flush=True)\n"
-        "    time.sleep(30)\n"
-        "def body(context):\n"
-        f"    with tables.open_writer('ark:{tmp_path}/x.ark'):\n"
-        "        ctypes.CFUNCTYPE(None)(sleep)()\n"
-        "        time.sleep(30)\n"
-        "sys.exit(Command('sd-try', '', (), '').run(body, []))\n"
-    )
-    with subprocess.Popen(
-        [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    ) as process:
-        assert process.stdout.readline() == "ready\n"
-        os.kill(process.pid, signum)
-        assert "Traceback" not in process.communicate(timeout=10)[1]
-        assert process.returncode == status
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_what_else_a_library_swallows_is_shown():
-    code = (
-        "import ctypes, sys\nfrom sdtools import cli\n"
-        "sys.exit(Command('sd-try', '', (), '').run(lambda context: ctypes.CFUNCTYPE(None)(lambda: 1 / 0)(), []))\n"
-    )
-    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert result.returncode == 0 and "ZeroDivisionError" in result.stderr
-
-
 def test_a_reader_of_the_help_may_leave():
     code = "from sdtools.bin import score_gmm; raise SystemExit(score_gmm.main(['--help']))"
     result = subprocess.run(
@@ -272,8 +196,3 @@ def test_a_reader_of_the_help_may_leave():
         text=True,
     )
     assert (result.stdout, result.stderr) == ("0\n", "")
-
-
-def test_a_value_after_a_blank_is_explained(capsys):
-    assert run("--loud", "true", "in", "out")[0] == 1
-    assert "got 3, need <in> <out>; a value stands after '='" in capsys.readouterr().err
