@@ -515,7 +515,7 @@ def test_misleading_llrs_are_said_to_be(files, capsys):
 
 
 def test_settings_that_are_refused(files, capsys):
-    assert "--eer: got 'det', need interp or rocch or asvspoof" in fails(
+    assert "--eer: expected interp or rocch or asvspoof, found 'det'" in fails(
         eval_scores, ["--eer=det", "utt2label", "s1.txt"], capsys
     )
     assert "eer: got 'rocch,rocch', need one or more, each once" in fails(
@@ -535,7 +535,7 @@ def test_settings_that_are_refused(files, capsys):
         eval_scores, ["--json=out", "--by=env", "utt2label", "s1.txt"], capsys
     )
     assert not Path("out").exists()
-    assert "--missing: got 'zero', need error or drop" in fails(
+    assert "--missing: expected error or drop, found 'zero'" in fails(
         eval_scores, ["--missing=zero", "utt2label", "s1.txt"], capsys
     )
     for costs in ("0.05,1", "0,1,1", "0.5,1,-1"):
