@@ -19,7 +19,7 @@ MAY_IMPORT = {  # floor by floor; a room also imports itself
     "scoring": GROUND | {"tables"},
     "replay": GROUND | {"audio", "tables"},
     "detect": GROUND | {"features", "tables", "audio", "gmm", "scoring"},
-    "report": GROUND | {"tables", "scoring"},
+    "report": GROUND | {"features", "tables", "scoring"},
     "cli": GROUND | {"features", "tables", "audio"},
     "bin": GROUND
     | {"features", "tables", "audio", "gmm", "scoring", "replay", "detect", "report", "cli"},

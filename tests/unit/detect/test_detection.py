@@ -299,7 +299,7 @@ def test_commands_of_a_script_file_run_only_if_allowed(detector, capsys):
     [
         ("--prior=1", "--prior: got 1.0, need more than 0"),
         ("--window-sec=0.5", "--window-sec: got 0.5, need 1 to 3600"),
-        ("--threshold=best", "--threshold: got 'best', need eer or bayes or false_alarm"),
+        ("--threshold=best", "--threshold: expected eer or bayes or false_alarm, found 'best'"),
     ],
 )
 def test_settings_that_are_refused(detector, capsys, option, message):
