@@ -50,7 +50,8 @@ def body(context: Context) -> int:
             f"{twice}: statistics: got them twice, need each part once. Name the parts one by one"
         )
     gmm = gmm_io.read_gmm(gmm_in)
-    check_settings(gmm_in, UpdateOptions(options.variance_floor))
+    if os.path.isfile(f"{gmm_in}.conf"):  # Kaldi's models have none
+        check_settings(gmm_in, UpdateOptions(options.variance_floor))
     total = GmmStats.zeros(gmm)
     for path in accs:
         stats = gmm_io.read_stats(path)

@@ -370,7 +370,7 @@ def test_failed_write_leaves_the_old_file(tmp_path, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", no_space)
-    with pytest.raises(ValueError, match="gmm: write: got 'No space left on device'"):
+    with pytest.raises(ValueError, match="gmm: cannot write: No space left on device"):
         write_gmm(tmp_path / "gmm", random_gmm())
     assert os.listdir(tmp_path) == ["gmm"]
     assert_is_the_model(read_gmm(tmp_path / "gmm"))
