@@ -10,13 +10,10 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 from timing import best_of_rounds, machine
 
-from sdtools.features.cqcc import CqccExtractor, CqccOptions
-from sdtools.features.envelope import EnvelopeOptions
-from sdtools.features.fdlp import FdlpExtractor, FdlpOptions
-from sdtools.features.filterbank import FilterBankOptions
-from sdtools.features.modulation import ModulationExtractor, ModulationOptions
+from sdtools.features.cqcc import CqccExtractor
+from sdtools.features.fdlp import FdlpExtractor
+from sdtools.features.modulation import ModulationExtractor
 from sdtools.features.subbands import TriangularExtractor
-from sdtools.features.triangular import TriangularOptions
 
 RATE_HZ = 16000
 NUM_SAMPLES = (17401, 40000, 47237, 64000, 70001, 100000, 160001)
@@ -25,26 +22,22 @@ NUM_ROUNDS = 5
 
 def cqcc():
     """B1."""
-    return CqccExtractor(CqccOptions(), RATE_HZ)
+    return CqccExtractor(sample_rate_hz=RATE_HZ)
 
 
 def tc():
     """B2."""
-    return FdlpExtractor(TriangularOptions(), FdlpOptions(), RATE_HZ)
+    return FdlpExtractor(sample_rate_hz=RATE_HZ)
 
 
 def modulation():
     """B3: all three features."""
-    return ModulationExtractor(
-        TriangularOptions(), ModulationOptions(), RATE_HZ, ("mcf", "mse", "stcc")
-    )
+    return ModulationExtractor(sample_rate_hz=RATE_HZ)
 
 
 def triangular():
     """CM with triangular filters, all four orders of Table 1."""
-    return TriangularExtractor(
-        FilterBankOptions(), EnvelopeOptions(), RATE_HZ, orders=(0, 2, 4, 6), features=("cm",)
-    )
+    return TriangularExtractor(sample_rate_hz=RATE_HZ)
 
 
 SYSTEMS = (cqcc, tc, modulation, triangular)

@@ -66,7 +66,7 @@ def main():
         f"{'orders':<10}{'RTF':>9}{'plain RTF':>11}{'times faster':>14}{'bound RTF':>11}{'share of bound':>16}"
     )
     for orders in ((6,), (0, 2, 4, 6)):
-        extractor = SubbandExtractor(FilterBankOptions(), EnvelopeOptions(), RATE_HZ, orders=orders)
+        extractor = SubbandExtractor(sample_rate_hz=RATE_HZ, orders=orders)
         functions = {
             "ours": lambda extractor=extractor: extractor(samples),
             "plain": lambda orders=orders: plain(samples, orders),

@@ -26,12 +26,12 @@ def body(context: Context) -> int:
     """Parse, open, loop by key, count, return."""
     rspecifier, wspecifier = context.positionals
     cqcc = context[CqccOptions]
-    extractor = CqccExtractor(cqcc, context[extraction.AudioOptions].sample_rate_hz)
+    extractor = CqccExtractor(cqcc, sample_rate_hz=context[extraction.AudioOptions].sample_rate_hz)
     return extraction.run(
         context,
         rspecifier,
         {"cqcc": wspecifier},
-        lambda samples: {"cqcc": extractor(samples)},
+        extractor,
         lambda _: (cqcc,),
     )
 

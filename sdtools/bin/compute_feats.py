@@ -29,16 +29,6 @@ class ComputeOptions:
         default=(0, 2, 4, 6), metadata={"help": "differentiation orders to write"}
     )
 
-    def __post_init__(self):
-        if min(self.orders, default=-1) < 0 or len(set(self.orders)) < len(self.orders):
-            raise ValueError(
-                f"--orders: got {','.join(map(str, self.orders))!r}, need one or more from 0, each once"
-            )
-        if not self.features or len(set(self.features)) < len(self.features):
-            raise ValueError(
-                f"--features: got {','.join(self.features)!r}, need one or more, each once"
-            )
-
 
 COMMAND = Command(
     name="sd-compute-feats",
@@ -70,14 +60,16 @@ def body(context: Context) -> int:
     extractor = {"iir": SubbandExtractor, "triangular": TriangularExtractor}[options.bank](
         bank,
         envelope,
-        context[extraction.AudioOptions].sample_rate_hz,
+        sample_rate_hz=context[extraction.AudioOptions].sample_rate_hz,
         orders=options.orders,
         features=options.features,
     )
-    outputs = extraction.fill(wspecifier, feature=options.features, order=options.orders)
+    names = extraction.fill(wspecifier, feature=options.features, order=options.orders)
+    outputs = {name: names[extractor.outputs[name]] for name in extractor.output_names}
 
-    def settings_of(output: tuple[str, int]) -> tuple:
-        return replace(options, features=output[:1], orders=output[1:]), bank, envelope
+    def settings_of(name: str) -> tuple:
+        feature, order = extractor.outputs[name]
+        return replace(options, features=(feature,), orders=(order,)), bank, envelope
 
     return extraction.run(context, rspecifier, outputs, extractor, settings_of)
 

@@ -19,12 +19,6 @@ class ComputeOptions:
         metadata={"help": "features to write", "choices": ("mcf", "mse", "stcc")},
     )
 
-    def __post_init__(self):
-        if not self.features or len(set(self.features)) < len(self.features):
-            raise ValueError(
-                f"--features: got {','.join(self.features)!r}, need one or more, each once"
-            )
-
 
 COMMAND = Command(
     name="sd-compute-modulation-feats",
@@ -51,7 +45,10 @@ def body(context: Context) -> int:
         context[ModulationOptions],
     )
     extractor = ModulationExtractor(
-        bands, modulation, context[extraction.AudioOptions].sample_rate_hz, options.features
+        bands,
+        modulation,
+        sample_rate_hz=context[extraction.AudioOptions].sample_rate_hz,
+        features=options.features,
     )
     outputs = {
         feature: name

@@ -26,12 +26,14 @@ def body(context: Context) -> int:
     """Parse, open, loop by key, count, return."""
     rspecifier, wspecifier = context.positionals
     bands, fdlp = context[TriangularOptions], context[FdlpOptions]
-    extractor = FdlpExtractor(bands, fdlp, context[extraction.AudioOptions].sample_rate_hz)
+    extractor = FdlpExtractor(
+        bands, fdlp, sample_rate_hz=context[extraction.AudioOptions].sample_rate_hz
+    )
     return extraction.run(
         context,
         rspecifier,
         {"tc": wspecifier},
-        lambda samples: {"tc": extractor(samples)},
+        extractor,
         lambda _: (bands, fdlp),
     )
 

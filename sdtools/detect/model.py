@@ -233,20 +233,34 @@ def _extractor(conf: Path, rate_hz: int) -> Callable[[np.ndarray], np.ndarray]:
     ):
         extractor_class = SubbandExtractor if output.bank == "iir" else TriangularExtractor
         banks = load(FilterBankOptions), load(EnvelopeOptions)
-        many = extractor_class(*banks, rate_hz, orders=output.orders, features=output.features)
-        return lambda samples: many(samples)[output.features[0], output.orders[0]]
-    if kinds == ["cqcc"]:
-        return CqccExtractor(load(CqccOptions), rate_hz)
-    if kinds == ["tc"]:
-        return FdlpExtractor(load(TriangularOptions), load(FdlpOptions), rate_hz)
-    if kinds == ["modulation"] and len(output.features) == 1:
-        several = ModulationExtractor(
-            load(TriangularOptions), load(ModulationOptions), rate_hz, output.features
+        return _first_output(
+            extractor_class(
+                *banks, sample_rate_hz=rate_hz, orders=output.orders, features=output.features
+            )
         )
-        return lambda samples: several(samples)[output.features[0]]
+    if kinds == ["cqcc"]:
+        return _first_output(CqccExtractor(load(CqccOptions), sample_rate_hz=rate_hz))
+    if kinds == ["tc"]:
+        return _first_output(
+            FdlpExtractor(load(TriangularOptions), load(FdlpOptions), sample_rate_hz=rate_hz)
+        )
+    if kinds == ["modulation"] and len(output.features) == 1:
+        return _first_output(
+            ModulationExtractor(
+                load(TriangularOptions),
+                load(ModulationOptions),
+                sample_rate_hz=rate_hz,
+                features=output.features,
+            )
+        )
     raise ValueError(
         f"{conf}: settings: got those of {' and '.join(kinds) or 'no'} features, need those of one feature. Compute them again"
     )
+
+
+def _first_output(extractor) -> Callable[[np.ndarray], np.ndarray]:
+    """Function from samples to the one matrix of features that an extractor computes."""
+    return lambda samples: extractor(samples)[extractor.output_names[0]]
 
 
 def _is_own_file(folder: Path, name: str) -> bool:

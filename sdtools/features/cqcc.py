@@ -13,14 +13,14 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from sdtools.errors import SdError
+from sdtools.features.samples import check_samples
+
 BANDWIDTH_OFFSET_HZ = 228.7
 """Bandwidths grow with f + this, as the ear's do: 24.7 / 0.108 of Glasberg and Moore's formula."""
 
 MIN_LINES = 4
 """Spectral lines that a window spans at least: in recordings shorter than about a second the low bins are widened."""
-
-MAX_PEAK = 1e100
-"""Squares of what is smaller do not overflow."""
 
 POINTS_PER_BLOCK = 1 << 15
 """Bins times frames transformed at once: they stay in the cache."""
@@ -115,7 +115,9 @@ class CqccExtractor:
     With a window on 0 Hz and one on fs/2 the transform can be inverted (`test_cqcc.py::test_frame_inverts_to_the_signal`).
     """
 
-    def __init__(self, options: CqccOptions, sample_rate_hz: float):
+    output_names = ("cqcc",)
+
+    def __init__(self, options: CqccOptions = CqccOptions(), *, sample_rate_hz: int):  # noqa: B008 - frozen
         self.options, self.sample_rate_hz = options, sample_rate_hz
         step = 2 ** (1 / options.bins_per_octave)
         freqs_hz = (
@@ -148,7 +150,7 @@ class CqccExtractor:
             self.freqs_hz, self.freqs_hz[0] / options.first_octave_samples, options.num_ceps
         )
 
-    def __call__(self, samples: np.ndarray) -> np.ndarray:
+    def __call__(self, samples: np.ndarray) -> dict[str, np.ndarray]:
         """Static features of one recording.
 
         Parameters
@@ -158,13 +160,15 @@ class CqccExtractor:
 
         Returns
         -------
-        (num_frames, num_ceps + log_energy) float32
+        dict
+            "cqcc": (num_frames, num_ceps + log_energy) float32
 
         Raises
         ------
-        ValueError
-            If the recording is shorter than four frames, not finite or absurdly loud.
+        SdError
+            As `check_samples`; also if the recording is shorter than four frames.
         """
+        samples = check_samples(samples)
         num = self.num_frames(samples)
         feats = np.empty((num, self.options.num_ceps + self.options.log_energy), np.float32)
         if self.options.log_energy:
@@ -172,7 +176,7 @@ class CqccExtractor:
         ceps = feats[:, : self.options.num_ceps]
         if num <= MAX_FRAMES:
             ceps[:] = self.cepstra(samples)
-            return feats
+            return {"cqcc": feats}
         samples = np.pad(samples, (0, num * self.shift - len(samples)))
         for first in range(0, num, MAX_FRAMES - 2 * MARGIN):
             stretch = np.arange(
@@ -181,7 +185,7 @@ class CqccExtractor:
             ceps[first : first + MAX_FRAMES - 2 * MARGIN] = self.cepstra(
                 samples.take(stretch, mode="wrap")
             )[MARGIN:-MARGIN][: num - first]
-        return feats
+        return {"cqcc": feats}
 
     def cepstra(self, samples: np.ndarray) -> np.ndarray:
         """Coefficients of a recording or stretch that is taken whole, (num_frames, num_ceps)."""
@@ -196,13 +200,9 @@ class CqccExtractor:
     def num_frames(self, samples: np.ndarray) -> int:
         """Frames of a recording that can be used; ValueError if it cannot."""
         if len(samples) < MIN_LINES * self.shift:
-            raise ValueError(
-                f"recording: got {len(samples)} samples, need {MIN_LINES * self.shift}, four frames. Leave it out"
-            )
-        if not (peak := np.abs(samples).max()) < MAX_PEAK:
-            raise ValueError(
-                f"recording: peak: got {peak:g}, need less than {MAX_PEAK:g}; full scale is 1. Repair or scale it"
-            )
+            need = f"at least {MIN_LINES * self.shift}, four frames"
+            hint = "Leave this recording out"
+            raise SdError("samples", "number of samples", got=len(samples), need=need, hint=hint)
         return -(-len(samples) // self.shift)
 
     def transform(self, samples: np.ndarray) -> Iterator[tuple[slice, np.ndarray]]:

@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from sdtools.features.envelope import EnvelopeOptions, magnitude_cepstrum, num_frames
-from sdtools.features.triangular import TriangularOptions, count_frames, triangular_weights
+from sdtools.features.samples import check_samples, count_frames
+from sdtools.features.triangular import TriangularOptions, triangular_weights
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,15 @@ class FdlpExtractor:
     (`test_fdlp.py::test_every_fourth_value_is_enough`).
     """
 
-    def __init__(self, bands: TriangularOptions, options: FdlpOptions, sample_rate_hz: float):
+    output_names = ("tc",)
+
+    def __init__(
+        self,
+        bands: TriangularOptions = TriangularOptions(),  # noqa: B008 - frozen
+        options: FdlpOptions = FdlpOptions(),  # noqa: B008 - frozen
+        *,
+        sample_rate_hz: int,
+    ):
         self.num_ceps, self.sample_rate_hz, self.poles_per_sec = (
             bands.num_ceps,
             sample_rate_hz,
@@ -81,7 +90,7 @@ class FdlpExtractor:
             np.zeros(self.length)
         )  # refuses triangles that are too narrow for the shortest recording
 
-    def __call__(self, samples: np.ndarray) -> np.ndarray:
+    def __call__(self, samples: np.ndarray) -> dict[str, np.ndarray]:
         """Static features of one recording.
 
         Parameters
@@ -91,16 +100,18 @@ class FdlpExtractor:
 
         Returns
         -------
-        (num_frames, num_ceps) float32
+        dict
+            "tc": (num_frames, num_ceps) float32
 
         Raises
         ------
-        ValueError
-            If the recording is shorter than one frame, or not finite.
+        SdError
+            As `check_samples`; also if the recording is shorter than one frame.
         """
         import scipy.fft
 
-        total = count_frames(samples, self.length, self.shift)
+        samples = check_samples(samples)
+        total = count_frames(len(samples), self.length, self.shift)
         num = -(-total // max(1, round(total / self.frames_per_segment)))
         num = min(
             total, scipy.fft.next_fast_len(num + 1, real=True) - 1
@@ -113,7 +124,7 @@ class FdlpExtractor:
             feats[first : first + num] = magnitude_cepstrum(
                 centroids, self.num_ceps, EnvelopeOptions.magnitude_floor
             )
-        return feats
+        return {"tc": feats}
 
     def subbands(self, samples: np.ndarray) -> np.ndarray:
         """Orthonormal DCT-II of a segment under each triangle, from the triangle's lower foot on, (N, num_coefs)."""

@@ -20,8 +20,10 @@ from sdtools.features.envelope import (
     magnitude_cepstrum,
     window,
 )
-from sdtools.features.triangular import TriangularOptions, count_frames, triangular_weights
+from sdtools.features.samples import check_choice, check_samples, count_frames
+from sdtools.features.triangular import TriangularOptions, triangular_weights
 
+FEATURES = ("mcf", "mse", "stcc")
 FRAMES_PER_BLOCK = 64
 """Frames and long windows transformed at once: they bound the memory."""
 
@@ -66,12 +68,13 @@ class ModulationExtractor:
 
     def __init__(
         self,
-        bands: TriangularOptions,
-        options: ModulationOptions,
-        sample_rate_hz: float,
-        features: Sequence[str],
+        bands: TriangularOptions = TriangularOptions(),  # noqa: B008 - frozen
+        options: ModulationOptions = ModulationOptions(),  # noqa: B008 - frozen
+        *,
+        sample_rate_hz: int,
+        features: Sequence[str] = FEATURES,
     ):
-        self.num_ceps, self.features = bands.num_ceps, tuple(features)
+        self.num_ceps, self.output_names = bands.num_ceps, check_choice(features, FEATURES)
         self.length, self.shift = bands.frames(sample_rate_hz)
         edges_hz = bands.edges_hz(sample_rate_hz)
         self.fft_size = 2 ** int(
@@ -104,22 +107,24 @@ class ModulationExtractor:
         Returns
         -------
         dict
-            feature -> (num_frames, num_ceps) float32
+            Name of a feature: (num_frames, num_ceps) float32
 
         Raises
         ------
-        ValueError
-            If the recording is shorter than one frame, or not finite.
+        SdError
+            As `check_samples`; also if the recording is shorter than one frame.
         """
         import scipy.fft
 
-        amplitudes = self.amplitudes(samples)
+        amplitudes = self.amplitudes(check_samples(samples))
         num, before = len(amplitudes), len(self.window) // 2
         padded = np.pad(
             amplitudes, [(before, len(self.window) - 1 - before), (0, 0)], mode="symmetric"
         )
         windows = np.lib.stride_tricks.sliding_window_view(padded, len(self.window), axis=0)
-        feats = {feature: np.empty((num, self.num_ceps), np.float32) for feature in self.features}
+        feats = {
+            feature: np.empty((num, self.num_ceps), np.float32) for feature in self.output_names
+        }
         for start in range(0, num, FRAMES_PER_BLOCK):
             block = slice(start, start + FRAMES_PER_BLOCK)
             if "stcc" in feats:
@@ -134,7 +139,7 @@ class ModulationExtractor:
 
     def amplitudes(self, samples: np.ndarray) -> np.ndarray:
         """a_i[t] >= 0, (num_frames, N)."""
-        num = count_frames(samples, self.length, self.shift)
+        num = count_frames(len(samples), self.length, self.shift)
         frames = np.lib.stride_tricks.sliding_window_view(samples, self.length)[:: self.shift]
         out = np.empty((num, self.weights.shape[1]))
         for start in range(0, num, FRAMES_PER_BLOCK):

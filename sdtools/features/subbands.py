@@ -10,11 +10,13 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numba import njit
 
-from sdtools.features import envelope
-from sdtools.features.envelope import EnvelopeOptions
+from sdtools.errors import SdError
+from sdtools.features.envelope import EnvelopeOptions, magnitude_cepstrum, window
 from sdtools.features.filterbank import FilterBankOptions, band_edges_hz, design
-from sdtools.features.triangular import count_frames, triangular_weights
+from sdtools.features.samples import check_choice, check_samples, count_frames
+from sdtools.features.triangular import triangular_weights
 
+FEATURES = ("cf", "cm", "cfcm")
 NUM_ROWS = 16
 """Samples filtered at once, a multiple of 4: their sub-bands stay in the first-level cache for all differences."""
 BLOCK = 1024
@@ -28,7 +30,7 @@ class SubbandExtractor:
 
     Parameters
     ----------
-    bank_options, envelope_options
+    bank, envelope
         Settings of the filter bank (Eq. 1) and of the envelope spectrum (Eq. 6, 7).
     sample_rate_hz
         Rate of the recordings.
@@ -52,31 +54,41 @@ class SubbandExtractor:
     `differentiate`; rectified samples and spectra are float32.
     """
 
+    suffix = ""  # of the features' names
+
     def __init__(
         self,
-        bank_options: FilterBankOptions,
-        envelope_options: EnvelopeOptions,
-        sample_rate_hz: float,
+        bank: FilterBankOptions = FilterBankOptions(),  # noqa: B008 - frozen
+        envelope: EnvelopeOptions = EnvelopeOptions(),  # noqa: B008 - frozen
         *,
-        orders: Sequence[int],
+        sample_rate_hz: int,
+        orders: Sequence[int] = (0, 2, 4, 6),
         features: Sequence[str] = ("cf", "cm"),
     ):
-        self.bank = design(bank_options, sample_rate_hz)
-        self.options = envelope_options
+        self.bank = design(bank, sample_rate_hz)
+        self.options = envelope
+        self.features = check_choice(features, FEATURES)
+        if min(orders, default=-1) < 0 or len(set(orders)) < len(orders):
+            got = repr(",".join(map(str, orders)))
+            raise SdError("orders", got=got, need="one or more from 0, each once")
         self.orders = np.array(sorted(orders))
-        self.features = tuple(features)
-        self.length = envelope_options.frame_length(sample_rate_hz)
-        self.shift = envelope_options.frame_shift(sample_rate_hz)
+        self.outputs = {
+            f"{feature}{self.suffix}_sd{order}": (feature, order)
+            for feature in self.features
+            for order in orders
+        }
+        self.length = envelope.frame_length(sample_rate_hz)
+        self.shift = envelope.frame_shift(sample_rate_hz)
         if self.shift < 1 or self.length < 2:
             raise ValueError(
                 f"subbands: frames: got {self.length} samples every {self.shift}, need 2 or more every 1 or more. "
                 "Raise --frame-length-ms or --frame-shift-ms"
             )
-        self.freqs_hz = envelope_options.freqs_hz(sample_rate_hz)
-        num_bands = bank_options.num_filters
-        if self.features != ("cf",) and envelope_options.num_ceps > num_bands:
+        self.freqs_hz = envelope.freqs_hz(sample_rate_hz)
+        num_bands = bank.num_filters
+        if self.features != ("cf",) and envelope.num_ceps > num_bands:
             raise ValueError(
-                f"subbands: num_ceps: got {envelope_options.num_ceps}, need at most {num_bands}, the number of bands"
+                f"subbands: num_ceps: got {envelope.num_ceps}, need at most {num_bands}, the number of bands"
             )
         if max(orders) >= num_bands:
             raise ValueError(
@@ -85,10 +97,10 @@ class SubbandExtractor:
         self.filters = np.stack(
             [self.bank.gain, self.bank.denominators[:, 1], self.bank.denominators[:, 2]]
         )
-        self.weights = envelope.window(self.length)[: (self.length + 1) // 2].astype(np.float32)
+        self.weights = window(self.length)[: (self.length + 1) // 2].astype(np.float32)
         if self.length % 2:
             self.weights[-1] /= 2  # the middle sample is folded onto itself
-        bins = envelope_options.bins(sample_rate_hz)
+        bins = envelope.bins(sample_rate_hz)
         if self.length % 4:
             groups, num_rows = [bins], len(self.weights)
         else:
@@ -115,10 +127,15 @@ class SubbandExtractor:
             (self.bins * (self.freqs_hz[-1] / self.bins.max())).astype(np.float32),
             np.float32(self.freqs_hz.mean()),
             np.float32(self.freqs_hz.sum()),
-            np.float32(envelope_options.magnitude_floor),
+            np.float32(envelope.magnitude_floor),
         )
 
-    def __call__(self, samples: np.ndarray) -> dict[tuple[str, int], np.ndarray]:
+    @property
+    def output_names(self) -> tuple[str, ...]:
+        """Names of what a call returns, such as cf_sd6."""
+        return tuple(self.outputs)
+
+    def __call__(self, samples: np.ndarray) -> dict[str, np.ndarray]:
         """Static features of one recording.
 
         Parameters
@@ -129,20 +146,20 @@ class SubbandExtractor:
         Returns
         -------
         dict
-            (feature, order) -> float32: (num_frames, num_filters) CF in Hz, (num_frames, num_ceps) cepstra of ln CM, or both.
+            Name -> float32: (num_frames, num_filters) CF in Hz, (num_frames, num_ceps) cepstra of ln CM, or both.
 
         Raises
         ------
         ValueError
             If the recording is shorter than one frame, or so loud that float32 overflows.
         """
-        num_frames = count_frames(samples, self.length, self.shift)
+        samples = check_samples(samples)
+        num_frames = count_frames(len(samples), self.length, self.shift)
         num_bands, num_ceps = self.filters.shape[1], self.options.num_ceps
         dims = {"cf": num_bands, "cm": num_ceps, "cfcm": num_bands + num_ceps}
         out = {
-            (name, order): np.empty((num_frames, dims[name]), np.float32)
-            for order in self.orders.tolist()
-            for name in self.features
+            name: np.empty((num_frames, dims[feature]), np.float32)
+            for name, (feature, _) in self.outputs.items()
         }
         for start, cf, cm in self.centroids(samples, num_frames):
             if not (np.isfinite(cf).all() and np.isfinite(cm).all()):
@@ -154,16 +171,14 @@ class SubbandExtractor:
                 ceps = (
                     None
                     if self.features == ("cf",)
-                    else envelope.magnitude_cepstrum(
-                        cm[index], num_ceps, self.options.magnitude_floor
-                    )
+                    else magnitude_cepstrum(cm[index], num_ceps, self.options.magnitude_floor)
                 )
-                for name in self.features:
-                    feats = out[name, order][start : start + cf.shape[1]]
-                    if name != "cm":
+                for feature in self.features:
+                    feats = out[f"{feature}{self.suffix}_sd{order}"][start : start + cf.shape[1]]
+                    if feature != "cm":
                         feats[:, :num_bands] = cf[index]
-                    if name != "cf":
-                        feats[:, dims[name] - num_ceps :] = ceps
+                    if feature != "cf":
+                        feats[:, dims[feature] - num_ceps :] = ceps
         return out
 
     def centroids(
@@ -211,25 +226,31 @@ class TriangularExtractor(SubbandExtractor):
     and differences are float64; from rectification on all is `SubbandExtractor`, within the frame.
     """
 
+    suffix = "tri"
+
     def __init__(
         self,
-        bank_options: FilterBankOptions,
-        envelope_options: EnvelopeOptions,
-        sample_rate_hz: float,
-        **outputs,
+        bank: FilterBankOptions = FilterBankOptions(),  # noqa: B008 - frozen
+        envelope: EnvelopeOptions = EnvelopeOptions(),  # noqa: B008 - frozen
+        *,
+        sample_rate_hz: int,
+        orders: Sequence[int] = (0, 2, 4, 6),
+        features: Sequence[str] = ("cm",),
     ):
-        super().__init__(bank_options, envelope_options, sample_rate_hz, **outputs)
-        if (bank_options.bandwidth_scale, bank_options.normalize_gain) != (
+        super().__init__(
+            bank, envelope, sample_rate_hz=sample_rate_hz, orders=orders, features=features
+        )
+        if (bank.bandwidth_scale, bank.normalize_gain) != (
             FilterBankOptions.bandwidth_scale,
             False,
         ):
             raise ValueError(
-                f"triangular bank: got bandwidth_scale {bank_options.bandwidth_scale:g}, normalize_gain {bank_options.normalize_gain}, "
+                f"triangular bank: got bandwidth_scale {bank.bandwidth_scale:g}, normalize_gain {bank.normalize_gain}, "
                 "need their defaults: triangles have neither. Leave them out"
             )
         k, n = np.arange(self.length), np.arange(len(self.weights))
         self.triangles = triangular_weights(
-            band_edges_hz(bank_options, sample_rate_hz), k * sample_rate_hz / (2 * self.length)
+            band_edges_hz(bank, sample_rate_hz), k * sample_rate_hz / (2 * self.length)
         ).T.copy()
         inside = self.triangles != 0
         self.spans = np.stack(
@@ -244,9 +265,7 @@ class TriangularExtractor(SubbandExtractor):
         """First frame of a block, and its CF and CM before logarithm and cosine transform, each (num_orders, any, num_filters) float32."""
         import scipy.fft
 
-        frames = np.lib.stride_tricks.sliding_window_view(
-            np.asarray(samples, np.float64), self.length
-        )[:: self.shift]
+        frames = np.lib.stride_tricks.sliding_window_view(samples, self.length)[:: self.shift]
         for start in range(0, num_frames, BLOCK):
             dct = scipy.fft.dct(frames[start : start + BLOCK], norm="ortho")
             cf, cm = np.empty((2, len(self.orders), len(dct), len(self.triangles)), np.float32)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from sdtools.features.envelope import EnvelopeOptions, num_frames
+from sdtools.features.envelope import EnvelopeOptions
 from sdtools.features.filterbank import FilterBankOptions, band_edges_hz
 
 
@@ -71,26 +71,6 @@ class TriangularOptions:
                 f"frames: got {length} samples every {shift}, need 2 or more every 1 or more. Raise --frame-length-ms or --frame-shift-ms"
             )
         return length, shift
-
-
-def count_frames(samples: np.ndarray, length: int, shift: int) -> int:
-    """Whole frames in a recording, 1 or more.
-
-    Raises
-    ------
-    ValueError
-        If it is shorter than one frame, or a value is not finite or beyond what float32 can sum.
-    """
-    if len(samples) < length:
-        raise ValueError(
-            f"recording: got {len(samples)} samples, need {length}, one frame. Leave it out"
-        )
-    peak = max(samples.max(), -samples.min())
-    if not peak < 1e30:
-        raise ValueError(
-            f"recording: got a peak of {peak:g}, need a finite one; full scale is 1. Repair it or scale it down"
-        )
-    return num_frames(len(samples), length, shift)
 
 
 def triangular_weights(edges_hz: np.ndarray, freqs_hz: np.ndarray) -> np.ndarray:

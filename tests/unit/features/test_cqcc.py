@@ -19,7 +19,13 @@ FLOOR = CqccOptions.power_floor
 
 @pytest.fixture(scope="module")
 def extractor():
-    return CqccExtractor(CqccOptions(), RATE_HZ)
+    return CqccExtractor(CqccOptions(), sample_rate_hz=RATE_HZ)
+
+
+@pytest.fixture(scope="module")
+def cqcc(extractor):
+    """Function from samples to the features."""
+    return lambda samples: extractor(samples)["cqcc"]
 
 
 def noise(num_samples, seed=0):
@@ -68,53 +74,55 @@ def test_click_peaks_in_the_frame_at_its_sample(extractor):
     np.testing.assert_allclose(magnitudes[:, 69], magnitudes[:, 71], rtol=1e-9)
 
 
-def test_silence_is_the_floor(extractor):
-    feats = extractor(np.zeros(5000))
+def test_silence_is_the_floor(extractor, cqcc):
+    feats = cqcc(np.zeros(5000))
     num_points = 1 + int((extractor.freqs_hz[-1] - 15.625) / (15.625 / 16))
     np.testing.assert_allclose(feats[:, 0], np.sqrt(num_points) * np.log(FLOOR), rtol=1e-6)
     np.testing.assert_allclose(feats[:, 1:20], 0, atol=1e-6)
     np.testing.assert_allclose(feats[:, 20], np.log(FLOOR), rtol=1e-6)
 
 
-def test_silence_between_sounds_is_finite(extractor):
+def test_silence_between_sounds_is_finite(cqcc):
     samples = noise(20000)
     samples[5000:15000] = 0
-    assert np.isfinite(extractor(samples)).all()
+    assert np.isfinite(cqcc(samples)).all()
 
 
-def test_log_energy_of_a_constant():
+def test_log_energy_of_a_constant(cqcc):
     samples = np.full(10 * 136, 0.5)
-    energies = np.exp(CqccExtractor(CqccOptions(), RATE_HZ)(samples)[:, -1])
+    energies = np.exp(cqcc(samples)[:, -1])
     np.testing.assert_allclose(energies[2:-1], 320 / 4, rtol=1e-5)
     np.testing.assert_allclose(energies[[0, -1]], [160 / 4, (160 + 136) / 4], rtol=1e-5)
-    assert CqccExtractor(CqccOptions(log_energy=False), RATE_HZ)(samples).shape == (10, 20)
+    assert CqccExtractor(CqccOptions(log_energy=False), sample_rate_hz=RATE_HZ)(samples)[
+        "cqcc"
+    ].shape == (10, 20)
 
 
 @given(st.integers(544, 3000))
 @settings(max_examples=20, deadline=None)
-def test_a_frame_every_shift_whatever_the_length(extractor, num_samples):
-    assert extractor(noise(num_samples)).shape == (-(-num_samples // 136), 21)
+def test_a_frame_every_shift_whatever_the_length(cqcc, num_samples):
+    assert cqcc(noise(num_samples)).shape == (-(-num_samples // 136), 21)
 
 
 @given(st.integers(4, 30), st.integers(0, 40), st.integers(0, 100))
 @settings(max_examples=20, deadline=None)
-def test_rotation_by_whole_frames_rotates_the_frames(extractor, num_frames, shift, seed):
+def test_rotation_by_whole_frames_rotates_the_frames(cqcc, num_frames, shift, seed):
     samples = noise(num_frames * 136, seed)
-    rotated = extractor(np.roll(samples, shift * 136))[:, :20]
+    rotated = cqcc(np.roll(samples, shift * 136))[:, :20]
     np.testing.assert_allclose(
-        rotated, np.roll(extractor(samples)[:, :20], shift, axis=0), rtol=1e-4, atol=1e-4
+        rotated, np.roll(cqcc(samples)[:, :20], shift, axis=0), rtol=1e-4, atol=1e-4
     )
 
 
-@given(st.floats(0.01, 100), st.integers(544, 5000))
+@given(st.floats(0.01, 10), st.integers(544, 5000))
 @settings(max_examples=20, deadline=None)
-def test_gain_moves_the_0th_coefficient_and_the_energy_alone(extractor, gain, num_samples):
+def test_gain_moves_the_0th_coefficient_and_the_energy_alone(cqcc, gain, num_samples):
     samples = noise(num_samples)
     expected = np.zeros(21)
     expected[[0, 20]] = 2 * np.log(gain) * np.array([np.sqrt(8059), 1])
     np.testing.assert_allclose(
-        extractor(gain * samples) - extractor(samples),
-        expected + np.zeros((len(extractor(samples)), 1)),
+        cqcc(gain * samples) - cqcc(samples),
+        expected + np.zeros((len(cqcc(samples)), 1)),
         atol=2e-3,
     )
 
@@ -171,7 +179,7 @@ def slow_cqcc(samples, options, rate_hz, shift):
 )
 def test_like_direct_sums(num_samples, options, rate_hz, shift):
     samples = noise(num_samples)
-    feats = CqccExtractor(options, rate_hz)(samples)
+    feats = CqccExtractor(options, sample_rate_hz=rate_hz)(samples)["cqcc"]
     np.testing.assert_allclose(
         feats, slow_cqcc(samples, options, rate_hz, shift), rtol=1e-6, atol=1e-6
     )
@@ -207,23 +215,23 @@ def test_frame_inverts_to_the_signal(extractor, num_samples):
     np.testing.assert_allclose(inverse[num_samples:], 0, rtol=0, atol=1e-10)
 
 
-def test_stretches_are_like_the_whole(extractor):
+def test_stretches_are_like_the_whole(extractor, cqcc):
     """Noise on and off by turns, 60 dB apart, for 40 s: the hardest case for what lies beyond a stretch."""
     samples = noise(40 * RATE_HZ)
     samples *= np.where(np.arange(len(samples)) // RATE_HZ % 2, 1, 1e-3)
     whole = extractor.cepstra(samples)
-    feats = extractor(samples)[:, :20]
+    feats = cqcc(samples)[:, :20]
     assert len(feats) == len(whole) == 4706 > MAX_FRAMES
     errors = feats - whole
     assert (np.sqrt((errors**2).mean(axis=0)) < 1e-3 * whole.std(axis=0)).all()
     assert np.abs(errors).max() > 1e-3  # it was in stretches
 
 
-def test_long_recording_takes_little_memory(extractor):
+def test_long_recording_takes_little_memory(cqcc):
     samples = noise(120 * RATE_HZ)
     tracemalloc.start()
     try:
-        feats = extractor(samples)
+        feats = cqcc(samples)
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
@@ -232,15 +240,15 @@ def test_long_recording_takes_little_memory(extractor):
 
 
 @pytest.mark.parametrize("num_samples", [0, 1, 543])
-def test_short_recording(extractor, num_samples):
+def test_short_recording(cqcc, num_samples):
     with pytest.raises(
         ValueError, match=f"recording: got {num_samples} samples, need 544, four frames"
     ):
-        extractor(noise(num_samples))
+        cqcc(noise(num_samples))
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, 1e200])
-def test_recording_that_is_not_finite(extractor, value):
+def test_recording_that_is_not_finite(cqcc, value):
     samples = noise(2000)
     samples[1000] = value
     with pytest.raises(
@@ -249,7 +257,7 @@ def test_recording_that_is_not_finite(extractor, value):
             "+", "."
         ),
     ):
-        extractor(samples)
+        cqcc(samples)
 
 
 @pytest.mark.parametrize(
@@ -283,7 +291,7 @@ def test_recording_that_is_not_finite(extractor, value):
 )
 def test_settings_that_make_no_features(name, value, message):
     with pytest.raises(ValueError, match=message):
-        CqccExtractor(CqccOptions(**{name: value}), RATE_HZ)
+        CqccExtractor(CqccOptions(**{name: value}), sample_rate_hz=RATE_HZ)
 
 
 @pytest.fixture
@@ -298,7 +306,7 @@ def recordings(tmp_path, monkeypatch):
     return tmp_path
 
 
-def test_command_writes_what_the_extractor_gives_whatever_the_threads(recordings, extractor):
+def test_command_writes_what_the_extractor_gives_whatever_the_threads(recordings, cqcc):
     for num_threads in (1, 3):
         argv = [
             f"--num-threads={num_threads}",
@@ -309,7 +317,7 @@ def test_command_writes_what_the_extractor_gives_whatever_the_threads(recordings
     assert (recordings / "1.ark").read_bytes() == (recordings / "3.ark").read_bytes()
     with tables.open_table("scp:1.scp") as table:
         for i, entry in enumerate(table):
-            np.testing.assert_array_equal(entry.load(), extractor(audio.load_audio(f"{i}.wav")[0]))
+            np.testing.assert_array_equal(entry.load(), cqcc(audio.load_audio(f"{i}.wav")[0]))
     assert "--frame-shift-ms=8.5\n" in (recordings / "1.ark.conf").read_text()
     assert compute_cqcc_feats.main(["--config=1.ark.conf", "scp:wav.scp", "ark:again.ark"]) == 0
     assert (recordings / "1.ark").read_bytes() == (recordings / "again.ark").read_bytes()

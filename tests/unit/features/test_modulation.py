@@ -18,7 +18,7 @@ FEATURES = ("mcf", "mse", "stcc")
 
 
 def extractor(bands=TriangularOptions(), options=ModulationOptions(), features=FEATURES):  # noqa: B008 - frozen
-    return ModulationExtractor(bands, options, RATE_HZ, features)
+    return ModulationExtractor(bands, options, sample_rate_hz=RATE_HZ, features=features)
 
 
 def noise(num_samples, seed=0):

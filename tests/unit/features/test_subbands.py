@@ -79,7 +79,9 @@ def test_equals_the_plain_modules(name):
         EnvelopeOptions(),
         (0, 1, 2, 4, 6),
     )
-    cf, cm = centroids(SubbandExtractor(bank, options, RATE_HZ, orders=orders), samples)
+    cf, cm = centroids(
+        SubbandExtractor(bank, options, sample_rate_hz=RATE_HZ, orders=orders), samples
+    )
     for index, order in enumerate(orders):
         expected_cf, expected_cm = plain(samples, order, bank, options)
         np.testing.assert_allclose(cf[index], expected_cf, rtol=1e-4)
@@ -117,7 +119,9 @@ def test_equals_the_plain_modules(name):
 )
 def test_equals_the_plain_modules_at_other_settings(bank, options):
     samples, orders = vowel(5000), (0, 3, 5)
-    cf, cm = centroids(SubbandExtractor(bank, options, RATE_HZ, orders=orders), samples)
+    cf, cm = centroids(
+        SubbandExtractor(bank, options, sample_rate_hz=RATE_HZ, orders=orders), samples
+    )
     for index, order in enumerate(orders):
         expected_cf, expected_cm = plain(samples, order, bank, options)
         np.testing.assert_allclose(cf[index], expected_cf, rtol=1e-4)
@@ -127,19 +131,21 @@ def test_equals_the_plain_modules_at_other_settings(bank, options):
 @pytest.mark.parametrize("num_samples", [320, 321, 479, 480, 640, 12345])
 def test_any_length_gives_whole_frames(num_samples):
     samples = vowel(num_samples)
-    extractor = SubbandExtractor(FilterBankOptions(), EnvelopeOptions(), RATE_HZ, orders=(6,))
+    extractor = SubbandExtractor(
+        FilterBankOptions(), EnvelopeOptions(), sample_rate_hz=RATE_HZ, orders=(6,)
+    )
     feats = extractor(samples)
-    assert feats["cf", 6].shape == (1 + (num_samples - 320) // 160, 80)
-    assert feats["cm", 6].shape == (1 + (num_samples - 320) // 160, 40)
+    assert feats["cf_sd6"].shape == (1 + (num_samples - 320) // 160, 80)
+    assert feats["cm_sd6"].shape == (1 + (num_samples - 320) // 160, 40)
     expected_cf, _ = plain(samples, 6, FilterBankOptions(), EnvelopeOptions())
-    np.testing.assert_allclose(feats["cf", 6], expected_cf, rtol=1e-4)
+    np.testing.assert_allclose(feats["cf_sd6"], expected_cf, rtol=1e-4)
 
 
 @pytest.mark.parametrize(
     "options", [EnvelopeOptions(), EnvelopeOptions(frame_length_ms=2.0, frame_shift_ms=2.5)]
 )
 def test_blocks_do_not_show(options):
-    extractor = SubbandExtractor(FilterBankOptions(), options, RATE_HZ, orders=(1,))
+    extractor = SubbandExtractor(FilterBankOptions(), options, sample_rate_hz=RATE_HZ, orders=(1,))
     samples = vowel((2 * BLOCK + 5) * extractor.shift)
     cf, cm = centroids(extractor, samples)
     assert cf.shape[1] > 2 * BLOCK
@@ -153,14 +159,14 @@ def test_a_long_recording_takes_little_more_memory_than_samples_and_features():
     extractor = SubbandExtractor(
         FilterBankOptions(num_filters=8),
         EnvelopeOptions(num_ceps=8),
-        RATE_HZ,
+        sample_rate_hz=RATE_HZ,
         orders=(0,),
         features=("cf",),
     )
     extractor(samples[:RATE_HZ])
     tracemalloc.start()
     try:
-        feats = extractor(samples)["cf", 0]
+        feats = extractor(samples)["cf_sd0"]
         assert tracemalloc.get_traced_memory()[1] < feats.nbytes + 4e6
     finally:
         tracemalloc.stop()
@@ -174,13 +180,15 @@ def test_a_cached_loop_has_one_form():
     for extractor in (SubbandExtractor, TriangularExtractor):
         for orders in ((6,), (0, 2)):
             for sound in (samples, samples[1::2], samples.astype(np.float32), read_only):
-                extractor(FilterBankOptions(), EnvelopeOptions(), RATE_HZ, orders=orders)(sound)
+                extractor(sample_rate_hz=RATE_HZ, orders=orders)(sound)
     assert len(_extract.signatures) == len(_extract_triangular.signatures) == 1
 
 
 def test_past_does_not_depend_on_the_future():
     """Blocks leave no trace: a frame's values are the same bits whatever follows it."""
-    extractor = SubbandExtractor(FilterBankOptions(), EnvelopeOptions(), RATE_HZ, orders=(0, 6))
+    extractor = SubbandExtractor(
+        FilterBankOptions(), EnvelopeOptions(), sample_rate_hz=RATE_HZ, orders=(0, 6)
+    )
     whole, part = extractor(vowel(9000)), extractor(vowel(9000)[:4000])
     for system, feats in part.items():
         np.testing.assert_array_equal(whole[system][: len(feats)], feats)
@@ -189,40 +197,48 @@ def test_past_does_not_depend_on_the_future():
 def test_orders_in_one_pass_are_the_bits_of_orders_alone():
     """Even orders share every step; what else is asked for does not show."""
     together = SubbandExtractor(
-        FilterBankOptions(), EnvelopeOptions(), RATE_HZ, orders=(6, 0, 2, 4)
+        FilterBankOptions(), EnvelopeOptions(), sample_rate_hz=RATE_HZ, orders=(6, 0, 2, 4)
     )(vowel(4000))
     for order in (0, 2, 4, 6):
-        alone = SubbandExtractor(FilterBankOptions(), EnvelopeOptions(), RATE_HZ, orders=(order,))(
-            vowel(4000)
-        )
+        alone = SubbandExtractor(
+            FilterBankOptions(), EnvelopeOptions(), sample_rate_hz=RATE_HZ, orders=(order,)
+        )(vowel(4000))
         for feature in ("cf", "cm"):
-            np.testing.assert_array_equal(together[feature, order], alone[feature, order])
+            np.testing.assert_array_equal(together[f"{feature}_sd{order}"], alone[f"{feature}_sd{order}"])
 
 
 def test_both_side_by_side():
     both = SubbandExtractor(
-        FilterBankOptions(), EnvelopeOptions(), RATE_HZ, orders=(6,), features=("cfcm",)
+        FilterBankOptions(),
+        EnvelopeOptions(),
+        sample_rate_hz=RATE_HZ,
+        orders=(6,),
+        features=("cfcm",),
     )(vowel(4000))
-    alone = SubbandExtractor(FilterBankOptions(), EnvelopeOptions(), RATE_HZ, orders=(6,))(
-        vowel(4000)
-    )
+    alone = SubbandExtractor(
+        FilterBankOptions(), EnvelopeOptions(), sample_rate_hz=RATE_HZ, orders=(6,)
+    )(vowel(4000))
     np.testing.assert_array_equal(
-        both["cfcm", 6], np.concatenate([alone["cf", 6], alone["cm", 6]], axis=1)
+        both["cfcm_sd6"], np.concatenate([alone["cf_sd6"], alone["cm_sd6"]], axis=1)
     )
 
 
 def test_level_moves_only_the_zeroth_cepstrum():
-    extractor = SubbandExtractor(FilterBankOptions(), EnvelopeOptions(), RATE_HZ, orders=(4,))
-    loud, soft = extractor(vowel(4000)), extractor(0.125 * vowel(4000))
-    np.testing.assert_allclose(soft["cf", 4], loud["cf", 4], rtol=1e-5)
-    np.testing.assert_allclose(
-        loud["cm", 4][:, 0] - soft["cm", 4][:, 0], np.log(8) * np.sqrt(80), rtol=1e-5
+    extractor = SubbandExtractor(
+        FilterBankOptions(), EnvelopeOptions(), sample_rate_hz=RATE_HZ, orders=(4,)
     )
-    np.testing.assert_allclose(soft["cm", 4][:, 1:], loud["cm", 4][:, 1:], atol=1e-4)
+    loud, soft = extractor(vowel(4000)), extractor(0.125 * vowel(4000))
+    np.testing.assert_allclose(soft["cf_sd4"], loud["cf_sd4"], rtol=1e-5)
+    np.testing.assert_allclose(
+        loud["cm_sd4"][:, 0] - soft["cm_sd4"][:, 0], np.log(8) * np.sqrt(80), rtol=1e-5
+    )
+    np.testing.assert_allclose(soft["cm_sd4"][:, 1:], loud["cm_sd4"][:, 1:], atol=1e-4)
 
 
 def test_recording_shorter_than_a_frame():
-    extractor = SubbandExtractor(FilterBankOptions(), EnvelopeOptions(), RATE_HZ, orders=(0,))
+    extractor = SubbandExtractor(
+        FilterBankOptions(), EnvelopeOptions(), sample_rate_hz=RATE_HZ, orders=(0,)
+    )
     with pytest.raises(ValueError, match="recording: got 319 samples, need 320, one frame"):
         extractor(np.zeros(319))
 
@@ -235,15 +251,27 @@ def test_recording_that_is_none(bad):
         ValueError,
         match=rf"recording: got a peak of {re.escape(f'{abs(bad):g}')}, need a finite one",
     ):
-        SubbandExtractor(FilterBankOptions(), EnvelopeOptions(), RATE_HZ, orders=[0, 6])(samples)
+        SubbandExtractor(
+            FilterBankOptions(), EnvelopeOptions(), sample_rate_hz=RATE_HZ, orders=[0, 6]
+        )(samples)
 
 
 def test_settings_that_do_not_fit_the_bank():
     with pytest.raises(ValueError, match="num_ceps: got 40, need at most 20"):
-        SubbandExtractor(FilterBankOptions(num_filters=20), EnvelopeOptions(), RATE_HZ, orders=(0,))
+        SubbandExtractor(
+            FilterBankOptions(num_filters=20),
+            EnvelopeOptions(),
+            sample_rate_hz=RATE_HZ,
+            orders=(0,),
+        )
     with pytest.raises(ValueError, match="orders: got 80, need less than 80"):
-        SubbandExtractor(FilterBankOptions(), EnvelopeOptions(), RATE_HZ, orders=(0, 80))
+        SubbandExtractor(
+            FilterBankOptions(), EnvelopeOptions(), sample_rate_hz=RATE_HZ, orders=(0, 80)
+        )
     with pytest.raises(ValueError, match="frames: got 320 samples every 0"):
         SubbandExtractor(
-            FilterBankOptions(), EnvelopeOptions(frame_shift_ms=0.001), RATE_HZ, orders=(0,)
+            FilterBankOptions(),
+            EnvelopeOptions(frame_shift_ms=0.001),
+            sample_rate_hz=RATE_HZ,
+            orders=(0,),
         )

@@ -94,7 +94,9 @@ def test_against_direct_sums():
     bank = FilterBankOptions(num_filters=6, fmin_hz=0.0)
     options = EnvelopeOptions(frame_length_ms=5.0, num_ceps=6)
     x, length, orders = noise(80).tolist(), 80, (0, 1, 2, 3, 4, 5)
-    cf, cm = centroids(TriangularExtractor(bank, options, RATE_HZ, orders=orders), np.array(x))
+    cf, cm = centroids(
+        TriangularExtractor(bank, options, sample_rate_hz=RATE_HZ, orders=orders), np.array(x)
+    )
     scale = [math.sqrt((1 if k == 0 else 2) / length) for k in range(length)]
     coefs = [
         scale[k] * sum(x[n] * math.cos(math.pi * k * (n + 0.5) / length) for n in range(length))
@@ -149,7 +151,9 @@ def test_equals_products_with_matrices(name):
         EnvelopeOptions(),
         (0, 1, 2, 4, 6),
     )
-    cf, cm = centroids(TriangularExtractor(bank, options, RATE_HZ, orders=orders), samples)
+    cf, cm = centroids(
+        TriangularExtractor(bank, options, sample_rate_hz=RATE_HZ, orders=orders), samples
+    )
     for index, expected_cf, expected_cm in plain(samples, orders, bank, options):
         np.testing.assert_allclose(cf[index], expected_cf, rtol=1e-4)
         floor = options.magnitude_floor
@@ -179,7 +183,9 @@ def test_equals_products_with_matrices(name):
 )
 def test_equals_products_with_matrices_at_other_settings(bank, options):
     samples, orders = noise(3000), (0, 3, 5)
-    cf, cm = centroids(TriangularExtractor(bank, options, RATE_HZ, orders=orders), samples)
+    cf, cm = centroids(
+        TriangularExtractor(bank, options, sample_rate_hz=RATE_HZ, orders=orders), samples
+    )
     for index, expected_cf, expected_cm in plain(samples, orders, bank, options):
         np.testing.assert_allclose(cf[index], expected_cf, rtol=1e-4)
         np.testing.assert_allclose(cm[index], expected_cm, rtol=1e-4)
@@ -190,7 +196,7 @@ def test_differences_of_signals_are_those_of_weights(order):
     """On integers, padded by hand as in section 4.2: the bands of order k are those of order 0 with differences for weights."""
     options = EnvelopeOptions(num_ceps=9)
     plain_bands = TriangularExtractor(
-        FilterBankOptions(num_filters=9), options, RATE_HZ, orders=(0, order)
+        FilterBankOptions(num_filters=9), options, sample_rate_hz=RATE_HZ, orders=(0, order)
     )
     integers = np.random.default_rng(order).integers(-9, 10, (9, 320)).tolist()
     plain_bands.triangles, plain_bands.spans = np.array(integers, float), np.array([[0, 320]] * 9)
@@ -207,36 +213,48 @@ def test_blocks_leave_no_trace_and_orders_alone_are_the_same_bits():
     together = TriangularExtractor(
         FilterBankOptions(),
         EnvelopeOptions(),
-        RATE_HZ,
+        sample_rate_hz=RATE_HZ,
         orders=(6, 0, 3),
         features=("cf", "cm", "cfcm"),
     )(samples)
     for order in (0, 3, 6):
         alone = TriangularExtractor(
-            FilterBankOptions(), EnvelopeOptions(), RATE_HZ, orders=(order,)
+            FilterBankOptions(),
+            EnvelopeOptions(),
+            sample_rate_hz=RATE_HZ,
+            orders=(order,),
+            features=("cf", "cm"),
         )(samples[160 * 5 :])
-        np.testing.assert_array_equal(together["cf", order][5:], alone["cf", order])
-        np.testing.assert_array_equal(together["cm", order][5:], alone["cm", order])
+        np.testing.assert_array_equal(together[f"cftri_sd{order}"][5:], alone[f"cftri_sd{order}"])
+        np.testing.assert_array_equal(together[f"cmtri_sd{order}"][5:], alone[f"cmtri_sd{order}"])
         assert (
-            together["cfcm", order].shape == (BLOCK + 20, 120)
-            and together["cm", order].dtype == np.float32
+            together[f"cfcmtri_sd{order}"].shape == (BLOCK + 20, 120)
+            and together[f"cmtri_sd{order}"].dtype == np.float32
         )
 
 
 def test_silence_one_frame_and_less():
-    extractor = TriangularExtractor(FilterBankOptions(), EnvelopeOptions(), RATE_HZ, orders=(0, 6))
-    silence = extractor(np.zeros(320))
-    assert silence["cf", 6].tolist() == [[475.0] * 80]
-    np.testing.assert_allclose(
-        silence["cm", 6][0], np.eye(1, 40)[0] * np.log(1e-10) * np.sqrt(80), atol=1e-4
+    extractor = TriangularExtractor(
+        FilterBankOptions(),
+        EnvelopeOptions(),
+        sample_rate_hz=RATE_HZ,
+        orders=(0, 6),
+        features=("cf", "cm"),
     )
-    assert extractor(noise(479))["cm", 0].shape == (1, 40)
+    silence = extractor(np.zeros(320))
+    assert silence["cftri_sd6"].tolist() == [[475.0] * 80]
+    np.testing.assert_allclose(
+        silence["cmtri_sd6"][0], np.eye(1, 40)[0] * np.log(1e-10) * np.sqrt(80), atol=1e-4
+    )
+    assert extractor(noise(479))["cmtri_sd0"].shape == (1, 40)
     with pytest.raises(ValueError, match="recording: got 319 samples, need 320, one frame"):
         extractor(noise(319))
 
 
 def test_value_that_is_not_finite():
-    extractor = TriangularExtractor(FilterBankOptions(), EnvelopeOptions(), RATE_HZ, orders=(0,))
+    extractor = TriangularExtractor(
+        FilterBankOptions(), EnvelopeOptions(), sample_rate_hz=RATE_HZ, orders=(0,)
+    )
     for value in (np.nan, np.inf, -np.inf, 1e31):
         with pytest.raises(
             ValueError, match=r"recording: got a peak of (nan|inf|1e\+31), need a finite one"
@@ -251,7 +269,7 @@ def test_settings_that_triangles_do_not_have():
         with pytest.raises(
             ValueError, match="triangular bank: got bandwidth_scale .* need their defaults"
         ):
-            TriangularExtractor(bank, EnvelopeOptions(), RATE_HZ, orders=(0,))
+            TriangularExtractor(bank, EnvelopeOptions(), sample_rate_hz=RATE_HZ, orders=(0,))
 
 
 def test_triangle_between_two_lines():
@@ -261,7 +279,7 @@ def test_triangle_between_two_lines():
         TriangularExtractor(
             FilterBankOptions(fmin_hz=103.2, fmax_hz=1000.0),
             EnvelopeOptions(),
-            RATE_HZ,
+            sample_rate_hz=RATE_HZ,
             orders=(0,),
         )
 
@@ -295,10 +313,15 @@ def test_command(tmp_path, capsys):
         compute_feats.main(["--bank=triangular", "--orders=0,6", f"scp:{tmp_path}/wav.scp", out])
         == 0
     )
-    expected = TriangularExtractor(FilterBankOptions(), EnvelopeOptions(), RATE_HZ, orders=(0, 6))(
-        audio.load_audio(tmp_path / "a.wav")[0]
-    )
-    for (feature, order), feats in expected.items():
+    expected = TriangularExtractor(
+        FilterBankOptions(),
+        EnvelopeOptions(),
+        sample_rate_hz=RATE_HZ,
+        orders=(0, 6),
+        features=("cf", "cm"),
+    )(audio.load_audio(tmp_path / "a.wav")[0])
+    for name, feats in expected.items():
+        feature, _, order = name.partition("tri_sd")
         with tables.open_table(f"ark:{tmp_path}/{feature}{order}.ark") as table:
             np.testing.assert_array_equal(next(iter(table)).load(), feats)
     assert "--bank=triangular\n" in (tmp_path / "cm6.ark.conf").read_text()
