@@ -1,32 +1,49 @@
-"""What slurm.py and queue.py share: configuration, the script of an array of jobs, and the watch over it."""
+"""Arrays of jobs in the queue of a scheduler, for slurm.py and queue.py."""
 
-import fcntl
 import glob
 import os
 import re
 import shlex
 import shutil
 import signal
-import subprocess
 import sys
 import tempfile
 import time
-from collections import namedtuple
 from contextlib import suppress
 from pathlib import Path
+from typing import NamedTuple
 
-from launcher import cause_of, hold_signals, num_bytes, quote, say
+from files import lock
+from launcher import NO_NAME, Finished, Launch, Task, cause_of, command_line
+from messages import Problem, say
+from processes import hold_signals
+from submission import ask, submit_words
 
-PATIENCE_SEC = float(os.environ.get("SDTOOLS_GRACE_SEC", 60))  # with late files, with cancelled jobs, and before saying what is waited for
-ASK_SEC = (1, 15)  # between two questions to the queue: at first, at most
-WORD_SEC = 20  # for the queue to say why it ended a task
+# Time for late files and cancelled jobs, and before the launcher says what it waits for.
+PATIENCE_SEC = float(os.environ.get("SDTOOLS_GRACE_SEC", 60))
+ASK_SEC = (min(1, PATIENCE_SEC), 15)  # between two questions to the queue: at first, at most
+CAUSE_SEC = 20  # for the queue to give the cause after it has ended a task
 NUM_SUBMISSIONS = 4
 
-# What the queue says of a task. Phases: waiting, running, ended (word: the cause), stuck (for ever), gone (unless its file is late).
-State = namedtuple("State", "phase word")
+Key = tuple[str, int]  # of a task in the queue: id of its array, index in the array
+
+
+class State(NamedTuple):
+    """A task in the queue.
+
+    Phases: waiting, running, ended, stuck (it will never run), gone (lost, unless its completion
+    file is late). `reason`: why the queue ended it, or why it is stuck.
+    """
+
+    phase: str
+    reason: str
+
 
 SCRIPT = """#!/bin/bash
-cd -- {cwd} && [ -d {done} ] || {{ echo "$(uname -n): no {done}: the launch is over, or this host does not see the directory"; exit 1; }}
+cd -- {cwd} && [ -d {done} ] || {{
+  echo "$(uname -n): no directory {done}: the launch is over, or this host cannot see it"
+  exit 1
+}}
 numbers=({numbers})
 number=${{numbers[{index} + $1 - 1]}}
 log={log}
@@ -57,84 +74,21 @@ trap '' $ending
 echo "# Accounting: time=$SECONDS threads={threads}"
 echo "# Finished at $(date) with status $status"
 exec >/dev/null 2>&1
-echo "$status $ended_by_queue $(uname -n)" >"$done/.$number.$$" && mv "$done/.$number.$$" "$done/$number"
+new=$done/.$number.$(uname -n)-$$.tmp
+echo "$status $ended_by_queue $(uname -n)" >"$new" && mv "$new" "$done/$number"
 [ $ended_by_queue = 0 ] || kill -KILL 0
 exit $((status != 0))
 """
 
 
-def ask(*words):
-    """Exit status, output and errors of a program of the scheduler; 124 and no output if it does not answer."""
-    try:
-        done = subprocess.run(
-            words, stdin=subprocess.DEVNULL, capture_output=True, encoding="utf-8", errors="replace", timeout=30, start_new_session=True
-        )
-    except FileNotFoundError:
-        raise ValueError(f"{words[0]}: got no such program, need it in PATH. Work on a host that may submit jobs, or use run.py") from None
-    except subprocess.TimeoutExpired:
-        return 124, "", f"{words[0]} timed out"
-    return done.returncode, done.stdout, done.stderr
+def job_name(folder: str) -> str:
+    """Name in the queue for the launch with this completion directory."""
+    name = re.sub(r"[^\w.-]", "_", os.path.basename(folder), flags=re.ASCII)
+    return re.sub(r"^(?![A-Za-z])", "j", name)
 
 
-def split_words(text, where):
-    """The words of a shell's line."""
-    try:
-        return shlex.split(text)
-    except ValueError as error:
-        raise ValueError(f"{where}: got {text.strip()!r}, need words as of a shell ({error}). Correct the line") from None
-
-
-def read_config(text, where):
-    """Submit command, {(option, value or "*"): words} and {option: default} of a configuration in Kaldi's grammar."""
-    command, options, defaults = [], {}, {}
-    for number, line in enumerate(text.splitlines(), 1):
-        kind, _, rest = re.sub(r"#.*", "", line).strip().partition(" ")
-        pair = re.match(r"(\w+)=(\S+)(.*)", rest.strip())
-        if kind == "command" and rest:
-            command = split_words(rest, f"{where}:{number}")
-        elif kind == "option" and pair:
-            options[pair[1], pair[2]] = split_words(pair[3], f"{where}:{number}")
-        elif kind == "default" and pair:
-            defaults[pair[1]] = pair[2]
-        elif kind:
-            need = "command <words>, option <name>=<value or *> <words> or default <name>=<value>"
-            raise ValueError(f"{where}:{number}: got {line.strip()!r}, need {need}. Correct the line")
-    if not command:
-        raise ValueError(f"{where}: got no command line, need command <submit command>. Add it")
-    return command, options, defaults
-
-
-def submit_words(scheduler, launch):
-    """The submit command with what the configuration makes of the options."""
-    where = launch.options.get("config", scheduler.config_path)
-    if "config" in launch.options or os.path.exists(where):
-        text = Path(where).read_text("utf-8", "surrogateescape")
-    else:
-        where, text = "the built-in configuration", scheduler.config
-    words, options, defaults = read_config(text, where)
-    given = {name: value for name, value in launch.options.items() if name not in ("config", "resume", "max_jobs_run")}
-    for name, value in {**defaults, **given}.items():
-        if name == "mem" and num_bytes(value) and not re.fullmatch(r"[0-9]+[kmgtKMGT]", value):  # forms that not all schedulers take
-            value = f"{-(-num_bytes(value) // 2**20):.0f}M"
-        if name == "time":
-            value = scheduler.time(value)
-        if not {(name, value), (name, "*")} & options.keys():
-            need = f"a line option {name}=* or option {name}={value}"
-            raise ValueError(
-                f"--{name.replace('_', '-')}: got an option that {where} does not describe, need {need}. Add it or omit the option"
-            )
-        key = (name, value) if (name, value) in options else (name, "*")
-        words += [word.replace("$0", value) for word in options[key]]
-    return words + scheduler.passed_words(launch.passed)
-
-
-def job_name(folder):
-    """Name in the queue of the launch that has this completion directory."""
-    return re.sub(r"^(?![A-Za-z])", "j", re.sub(r"[^\w.-]", "_", os.path.basename(folder), flags=re.ASCII))
-
-
-def log_is_complete(path):
-    """Whether the last line of a log has arrived; files may be late on a network."""
+def log_is_complete(path: str) -> bool:
+    """Whether the last line of a log has arrived; on a network file system it may be late."""
     if os.path.exists(path) and not os.path.isfile(path):
         return True  # /dev/null
     with suppress(OSError), open(path, "rb") as file:
@@ -144,64 +98,74 @@ def log_is_complete(path):
 
 
 class Job:
-    """A task on its way through the queue: what the queue says, the exit status once it has ended, and since when it is over."""
+    """A task in the queue.
 
-    def __init__(self, task):
+    `status` and `ended_by_queue` come from its completion file and are None before. `over_since`
+    is the time when it left the queue or its file came.
+    """
+
+    def __init__(self, task: Task) -> None:
         self.task, self.state = task, State("waiting", "")
         self.status = self.ended_by_queue = self.over_since = None
 
-    def verdict(self):
-        """Whether the task is settled, and the cause if it failed."""
+    def verdict(self) -> tuple[bool, str | None]:
+        """Whether nothing more is to be expected of an ended job, and why it failed if it did."""
         over_sec = time.monotonic() - self.over_since
-        phase, word = self.state
+        phase, reason = self.state
+        is_late = over_sec > PATIENCE_SEC
         if self.status is None:
             if phase == "stuck":
-                return True, f"never started: {word}"
-            return over_sec > PATIENCE_SEC or (phase == "ended" and word), word or "gone from the queue"
+                return True, f"never started: {reason}"
+            return is_late or (phase == "ended" and reason), reason or "gone from the queue"
         cause = cause_of(self.status)
         if self.status > 128:
-            if phase != "ended" and over_sec < WORD_SEC:
+            if phase != "ended" and over_sec < CAUSE_SEC:
                 return False, None
-            cause = word if phase == "ended" and word else "cancelled" if self.ended_by_queue else cause
-        return over_sec > PATIENCE_SEC or log_is_complete(self.task.log), cause
+            if phase == "ended" and reason:
+                cause = reason
+            elif self.ended_by_queue:
+                cause = "cancelled"
+        return is_late or log_is_complete(self.task.log), cause
 
 
 class Arrays:
-    """The jobs of a launch as arrays of a scheduler; `scheduler` is slurm.py's or queue.py's."""
+    """The jobs of a launch as arrays of a scheduler, which slurm.py or queue.py describes.
 
-    def __init__(self, scheduler, launch):
+    Each launch has a completion directory. A job that ends writes a file there with its exit
+    status. The queue is asked only about jobs without such a file.
+    """
+
+    def __init__(self, scheduler: object, launch: Launch) -> None:
         self.scheduler, self.launch = scheduler, launch
         self.signals, _ = hold_signals()
         self.words = submit_words(scheduler, launch)
         folder, base = os.path.split(launch.words[0])
         while launch.name in folder:
             folder = os.path.dirname(folder)
-        self.queue_dir = os.path.join(os.path.dirname(folder) if os.path.basename(folder) == "log" else folder, "q")
-        self.base = os.path.join(self.queue_dir, re.sub(rf"\.?{re.escape(launch.name)}", "", base).removesuffix(".log") or "jobs")
+        if os.path.basename(folder) == "log":
+            folder = os.path.dirname(folder)
+        self.queue_dir = os.path.join(folder, "q")
+        base = re.sub(rf"\.?{re.escape(launch.name)}", "", base).removesuffix(".log") or "jobs"
+        self.base = os.path.join(self.queue_dir, base)
         self.output = f"{os.path.abspath(self.base)}.log"
-        self.jobs, self.in_queue = {}, False  # {(id of the array, index): job that is not settled}, whether the queue may hold any
+        self.jobs: dict[Key, Job] = {}  # those that are not settled
+        self.in_queue = False  # whether the queue may contain any job of this launch
         self.cancel_earlier()
 
-    def cancel_earlier(self):
-        """Cancel what a killed launch with the same log file has left in the queue."""
+    def cancel_earlier(self) -> None:
+        """Cancel the jobs that a killed launch with the same log file has left in the queue."""
         for path in glob.glob(f"{glob.escape(self.base)}.????????/launcher"):
-            with open(path, "a+") as file:
-                try:
-                    fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                except (BlockingIOError, PermissionError):
-                    file.seek(0)
-                    what = f"got a launch that still runs ({file.read()}), need one at a time"
-                    raise ValueError(f"{self.launch.words[0]}: {what}. Wait for it, end it, or name another log file") from None
-                except OSError:  # no locks in this file system
-                    pass
+            hint = "Wait for it, stop it, or use another log file"
+            with lock(path, self.launch.words[0], hint):
                 name = job_name(os.path.dirname(path))
                 say(f"cancelling {name}, which a killed launch has left")
                 if error := self.cancel(name):
-                    raise ValueError(f"{name}: got jobs that do not end ({error}), need none left. Cancel them and try again")
+                    what = f"its jobs do not end ({error})"
+                    raise Problem(name, what, hint="Cancel them and try again")
                 shutil.rmtree(os.path.dirname(path))
 
-    def cancel(self, name):
-        """Cancel all jobs of a name and wait until none is left; returns what went wrong, if anything did."""
+    def cancel(self, name: str) -> str | None:
+        """Cancel all jobs of a name and wait for their end; returns an error message or None."""
         deadline = time.monotonic() + PATIENCE_SEC
         while True:
             error = self.scheduler.cancel(name)
@@ -212,16 +176,15 @@ class Arrays:
                     return error or "still in the queue"
                 time.sleep(pause_sec)
 
-    def run(self, tasks, finished):
-        """Run `tasks`, call finished(task, cause or None) for each, and return the file with the scheduler's own output."""
+    def run(self, tasks: list[Task], finished: Finished) -> str:
+        """Run `tasks` and call finished(task, cause or None) for each.
+
+        Returns the file with the scheduler's own output.
+        """
         os.makedirs(self.queue_dir, exist_ok=True)
         self.done = tempfile.mkdtemp(prefix=f"{os.path.basename(self.base)}.", dir=self.queue_dir)
         self.name, error = job_name(self.done), None
-        with open(os.path.join(self.done, "launcher"), "w") as file:
-            with suppress(OSError):  # no locks in this file system
-                fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            file.write(f"process {os.getpid()} on {os.uname().nodename}")
-            file.flush()
+        with lock(os.path.join(self.done, "launcher"), self.done, ""):
             try:
                 self.submit(tasks)
                 self.watch(finished)
@@ -233,34 +196,41 @@ class Arrays:
                         if job.status == 0:
                             finished(job.task, None)
                 if error:
-                    say(f"could not cancel {self.name}: {error}. Cancel it by hand; the next launch with this log file tries it, too")
+                    hint = "Cancel it by hand, or start a launch with this log file"
+                    say(Problem(self.name, f"cannot cancel it ({error})", hint=hint))
                 else:
                     shutil.rmtree(self.done)
         return self.output
 
-    def submit(self, tasks):
-        """Hand `tasks` to the scheduler, in as many arrays as it needs."""
+    def script(self, tasks: list[Task]) -> bytes:
+        """The script that runs one task of an array; its argument is the number of tasks before."""
+        log, *command = self.launch.words
+        cwd = os.environ.get("PWD", "")  # the user's name for it; an automounter may have others
+        if not (os.path.isabs(cwd) and os.path.realpath(cwd) == os.getcwd()):
+            cwd = os.getcwd()
+        name, fill_in = self.launch.name, ""
+        if name != NO_NAME:
+            fill_in = f"log=${{log//{name}/$number}} command=${{command//{name}/$number}}"
+        slots = [values[2] for values in self.launch.passed if values[0] == "-pe"]
+        text = SCRIPT.format(
+            cwd=shlex.quote(cwd),
+            done=shlex.quote(self.done),
+            log=shlex.quote(log),
+            command=shlex.quote(command_line(command)),
+            numbers=" ".join(str(task.number) for task in tasks),
+            index=self.scheduler.index,
+            fill_in=fill_in,
+            threads=slots[-1] if slots else self.launch.options.get("num_threads", 1),
+        )
+        return os.fsencode(text)
+
+    def submit(self, tasks: list[Task]) -> None:
+        """Submit `tasks` in as many arrays as the scheduler's limit needs."""
         for task in tasks:
             if os.path.isfile(task.log):  # not /dev/null
                 os.unlink(task.log)
-        log, *command = self.launch.words
-        cwd = os.environ.get("PWD", "")  # the name that the user knows, where an automounter has others
-        settings = {
-            "cwd": cwd if os.path.isabs(cwd) and os.path.realpath(cwd) == os.getcwd() else os.getcwd(),
-            "done": self.done,
-            "log": log,
-            "command": " ".join(map(quote, command)),
-        }
-        name, pe = self.launch.name, [values for values in self.launch.passed if values[0] == "-pe"]
-        script = SCRIPT.format(
-            **{key: shlex.quote(value) for key, value in settings.items()},
-            numbers=" ".join(str(task.number) for task in tasks),
-            index=self.scheduler.index,
-            fill_in="" if name == "\0" else f"log=${{log//{name}/$number}} command=${{command//{name}/$number}}",
-            threads=pe[-1][2] if pe else self.launch.options.get("num_threads", 1),
-        )
         path = f"{self.base}.sh"
-        Path(path).write_bytes(os.fsencode(script))
+        Path(path).write_bytes(self.script(tasks))
         Path(self.output).write_bytes(b"")
         size = (self.scheduler.max_array_size() if len(tasks) > 1 else 1) or len(tasks)
         at_a_time, array_id = self.launch.options.get("max_jobs_run"), None
@@ -272,10 +242,10 @@ class Arrays:
             with open(path, "a", errors="surrogateescape") as file:
                 file.write(f"# submitted with: {shlex.join(words)}\n")
             array_id = self.submit_array(words)
-            self.jobs.update({(array_id, index): Job(task) for index, task in enumerate(part, 1)})
+            self.jobs.update({(array_id, n): Job(task) for n, task in enumerate(part, 1)})
 
-    def submit_array(self, words):
-        """Id of the array that a submit command gives; tries again while the scheduler does not answer."""
+    def submit_array(self, words: list[str]) -> str:
+        """Submit an array and return its id; tries again while the scheduler does not answer."""
         for attempt in range(NUM_SUBMISSIONS):
             self.pause(PATIENCE_SEC / 3 if attempt else 0)
             status, output, errors = ask(*words)
@@ -283,19 +253,27 @@ class Arrays:
             self.in_queue |= bool(ids) or status == 124 or "timed out" in errors
             if status == 0 and len(ids) == 1:
                 return ids.pop()
-            if self.in_queue or not re.search(self.scheduler.busy_form, output + errors, re.IGNORECASE):
+            is_busy = re.search(self.scheduler.busy_form, output + errors, re.IGNORECASE)
+            if self.in_queue or not is_busy:
                 break
-        text = "; ".join(line.strip() for line in f"{errors}\n{output}".splitlines() if line.strip())
-        what = f"got exit status {status} and {text!r}, need 0 and one job number"
-        raise ValueError(f"{words[0]}: {what}. Correct the options or {self.scheduler.config_path}; the script is {self.base}.sh")
+        lines = f"{errors}\n{output}".splitlines()
+        text = "; ".join(line.strip() for line in lines if line.strip())
+        conf = self.scheduler.config_path
+        raise Problem(
+            words[0],
+            "answer to the submission",
+            got=f"exit status {status} and {text!r}",
+            need="exit status 0 and one job number",
+            hint=f"Correct the options or {conf}; the script is {self.base}.sh",
+        )
 
-    def watch(self, finished):
-        """Wait until every job is settled. The completion files tell; the queue is asked about the tasks that have none."""
+    def watch(self, finished: Finished) -> None:
+        """Wait until every job is settled."""
         pause_sec, ask_sec, ask_at = 0.05, ASK_SEC[0], time.monotonic() + ASK_SEC[0]
-        said, still_since, answered = 0, time.monotonic(), True
+        num_said, still_since, answered = 0, time.monotonic(), True
         while self.jobs:
             moved = self.collect()
-            if any(job.status > 128 for job in moved):  # by whom?
+            if any(job.status > 128 for job in moved):  # the queue knows who sent the signal
                 ask_at, ask_sec = 0, ASK_SEC[0]
             if time.monotonic() > ask_at:
                 states = self.scheduler.states(self.jobs.keys(), self.output)
@@ -307,32 +285,37 @@ class Arrays:
             self.settle(finished)
             now = time.monotonic()
             if moved:
-                said, still_since = 0, now
-            elif now - still_since > PATIENCE_SEC * 2**said:
-                said += 1
+                num_said, still_since = 0, now
+            elif now - still_since > PATIENCE_SEC * 2**num_said:
+                num_said += 1
                 self.say_waiting(answered)
             pause_sec = 0.05 if moved else min(1.2 * pause_sec, 1)
             if self.jobs:
                 self.pause(pause_sec)
         self.in_queue = False
 
-    def collect(self):
-        """Take up the completion files that are new; returns their jobs."""
+    def collect(self) -> list[Job]:
+        """Read the completion files that are new; returns their jobs."""
         files, new = set(os.listdir(self.done)), []
         for job in self.jobs.values():
             if job.status is None and str(job.task.number) in files:
                 words = Path(self.done, str(job.task.number)).read_text().split()
-                if len(words) == 3:  # all of it has arrived
-                    job.status, job.ended_by_queue, job.over_since = int(words[0]), words[1] == "1", time.monotonic()
+                if len(words) == 3:  # the whole file has arrived
+                    job.status, job.ended_by_queue = int(words[0]), words[1] == "1"
+                    job.over_since = time.monotonic()
                     new.append(job)
         return new
 
-    def update(self, states):
-        """Take up what the queue says; returns whether anything has changed."""
+    def update(self, states: dict[Key, State]) -> bool:
+        """Take the states that the queue gives; returns whether anything has changed."""
         changed = False
         for key, job in self.jobs.items():
-            gone = job.state if job.state.phase == "gone" else State("gone", "cancelled" if job.state.phase == "waiting" else "")
-            state = states.get(key, gone)
+            if key in states:
+                state = states[key]
+            elif job.state.phase == "gone":
+                state = job.state
+            else:
+                state = State("gone", "cancelled" if job.state.phase == "waiting" else "")
             changed |= state != job.state
             job.state = state
             if job.status is None:
@@ -340,8 +323,8 @@ class Arrays:
                 job.over_since = None if in_queue else job.over_since or time.monotonic()
         return changed
 
-    def settle(self, finished):
-        """Hand on the jobs of which all is known, and cancel those that the queue holds for ever."""
+    def settle(self, finished: Finished) -> None:
+        """Report the jobs that are settled, and cancel those that would stay in the queue."""
         held = []
         for key, job in list(self.jobs.items()):
             if job.over_since is not None:
@@ -354,17 +337,22 @@ class Arrays:
         if held:
             self.scheduler.cancel_tasks(held)
 
-    def say_waiting(self, answered):
-        """Say what the launcher waits for, if it is the queue."""
-        waiting = [key for key, job in self.jobs.items() if job.status is None and job.state.phase == "waiting"]
+    def say_waiting(self, answered: bool) -> None:
+        """Print what the launcher waits for, if it waits for the queue."""
+        waiting = [
+            key
+            for key, job in self.jobs.items()
+            if job.status is None and job.state.phase == "waiting"
+        ]
         if not answered:
             say("waiting: the queue does not answer")
         elif waiting:
             say(f"waiting: {len(waiting)} pending ({self.scheduler.reason(waiting[0][0])})")
 
-    def pause(self, seconds):
-        """Sleep, and end the launch if a signal comes."""
-        if got := signal.sigtimedwait(self.signals, seconds):
+    def pause(self, seconds: float) -> None:
+        """Sleep; a signal ends the launch."""
+        if received := signal.sigtimedwait(self.signals, seconds):
+            signum = signal.Signals(received.si_signo)
             ids = dict.fromkeys(array_id for array_id, _ in self.jobs)
-            say(f"got {signal.Signals(got.si_signo).name}, cancelling {' '.join(ids) or self.name}")
-            sys.exit(128 + got.si_signo)
+            say(f"got {signum.name}, cancelling {' '.join(ids) or self.name}")
+            sys.exit(128 + signum)

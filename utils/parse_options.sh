@@ -1,20 +1,25 @@
-# Sourced by a script after it has set its defaults and, if it likes, help_message: the words "--some-name value" at the start of the
-# command line set its variable some_name and are shifted away.
+# Source this after the default values of a script: the words "--some-name value" at the start of
+# the command line set the variable some_name and are removed.
 #
-#   nj=4; resume=false                       # what "--nj 8 --resume true" may change
+#   nj=4; resume=false               # what "--nj 8 --resume true" may change
 #   help_message="Usage: $0 [--nj N] [--resume true|false] <data>"
 #   . utils/parse_options.sh
 #
-# A variable that is true or false stays true or false, a whole number a whole number. "--config FILE" sources FILE, before all other options wherever it stands.
-# given_words keeps all words of the command line. Values are never evaluated. For bash, with or without "set -euo pipefail".
+# A variable that is true or false stays one of both, and a whole number stays a whole number.
+# "--config FILE" sources FILE before all other options, wherever it stands. given_words keeps all
+# words of the command line. Values are never evaluated. For bash, also with "set -euo pipefail".
+
+_po_fail() {
+  echo "$0: $*" >&2
+  exit 1
+}
 
 _po_words=("$@")
 _po_previous=
 for _po_word in "$@"; do
   if [ "$_po_previous" = --config ]; then
     if [ -d "$_po_word" ] || [ ! -r "$_po_word" ]; then
-      echo "$0: --config: got '$_po_word', need a file that can be read. Check the path" >&2
-      exit 1
+      _po_fail "--config: '$_po_word' is not a file that can be read. Check the path."
     fi
     case $_po_word in
       */*) . "$_po_word" ;;
@@ -27,38 +32,31 @@ done
 while [ $# -gt 0 ]; do
   case $1 in
     --help | -h)
-      printf '%b\n' "${help_message-$0: no help; the options are the variables that it sets before parse_options.sh}"
+      printf '%b\n' "${help_message-$0: no help. See the variables in the script}"
       exit 0
       ;;
     --*=*)
-      echo "$0: $1: got one word, need options of the form --name value. Write '${1%%=*} ${1#*=}'" >&2
-      exit 1
+      _po_fail "$1: the value must be a word of its own. Write '${1%%=*} ${1#*=}'."
       ;;
     --*) ;;
     *) break ;;
   esac
   _po_name=${1#--}
   _po_name=${_po_name//-/_}
-  # Only a plain name may reach ${!...} and printf -v: an index such as a[$(...)] would be evaluated.
-  if [[ ! $_po_name =~ ^[A-Za-z_][A-Za-z0-9_]*$ ]] || { [ "$_po_name" != config ] && [ -z "${!_po_name+set}" ]; }; then
-    echo "$0: $1: got an invalid option, need one of this script's. See $0 --help" >&2
-    exit 1
+  # Only a plain name may reach ${!...} and printf -v, because an index such as a[$(...)] would be
+  # evaluated.
+  if [[ ! $_po_name =~ ^[A-Za-z_][A-Za-z0-9_]*$ ]] ||
+    { [ "$_po_name" != config ] && [ -z "${!_po_name+set}" ]; }; then
+    _po_fail "$1: this script has no such option. See $0 --help"
   fi
-  if [ $# -lt 2 ]; then
-    echo "$0: $1: got no value, need one. Write '$1 <value>'" >&2
-    exit 1
-  fi
+  [ $# -ge 2 ] || _po_fail "$1: the value is missing. Write '$1 <value>'."
   if [ "$_po_name" != config ]; then
     case ${!_po_name}:$2 in
       true:true | true:false | false:true | false:false) ;;
-      true:* | false:*)
-        echo "$0: $1: got '$2', need true or false. Correct the value" >&2
-        exit 1
-        ;;
+      true:* | false:*) _po_fail "$1: value: expected true or false, found '$2'. Correct it." ;;
     esac
     if [[ ${!_po_name} =~ ^-?[0-9]+$ && ! $2 =~ ^-?[0-9]+$ ]]; then
-      echo "$0: $1: got '$2', need a whole number. Correct the value" >&2
-      exit 1
+      _po_fail "$1: value: expected a whole number, found '$2'. Correct it."
     fi
     printf -v "$_po_name" %s "$2" || exit 1
   fi
@@ -66,8 +64,8 @@ while [ $# -gt 0 ]; do
 done
 
 if [ -n "${cmd+set}" ] && [ -z "$cmd" ]; then
-  echo "$0: --cmd: got an empty value, need a launcher such as run.py. Check cmd.sh" >&2
-  exit 1
+  _po_fail "--cmd: the launcher is missing, for example run.py. Check cmd.sh."
 fi
 given_words=(${_po_words[@]+"${_po_words[@]}"})
 unset _po_previous _po_word _po_words _po_name
+unset -f _po_fail

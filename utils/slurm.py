@@ -1,33 +1,30 @@
 #!/usr/bin/env python3
-r"""Run a command, or an array of jobs, on Slurm: the command line, logs and messages of Kaldi's slurm.pl.
+r"""Run a command, or an array of jobs, on Slurm, as Kaldi's slurm.pl does.
 
 usage: slurm.py [options] [JOB=1:N] <log-file> <command> <argument>...
 
-JOB (any name) becomes the number of the job wherever it stands in the log file and the command. A word without blanks goes to bash as
-it is, so \| and \> are shell syntax; one with blanks is put in double quotes, or in single quotes if it holds a double quote.
-A pipeline fails if any part of it fails. Status 0 if all jobs ended with 0, 1 if not, 128+n if killed by signal n: the jobs are cancelled.
-
-  --config FILE        what the options below become (default conf/slurm.conf if it exists, else what stands at the end)
-  --mem SIZE           memory of a processor of a job: 500M, 2G, ... (a bare number: megabytes)
+  --config FILE        meaning of the options below in the form of Kaldi's conf/slurm.conf
+                       (default: that file if it exists, otherwise the built-in configuration)
+  --mem SIZE           memory for each processor: 500M, 2G, ... (without a unit: megabytes)
   --num-threads N      processors of a job
   --time TIME          limit: minutes, hours:minutes:seconds or days-hours:minutes:seconds
   --gpu N              GPUs of a job
   --max-jobs-run N     jobs at a time
-  --resume true|false  skip jobs that ended with 0 before if command, files in it and files an scp lists are as they were (default false);
-                       directories are not looked into
+  --resume true|false  skip finished jobs (default false)
   --x Y                any other option that the configuration describes
-  -x Y                 handed on to sbatch (-p long); -V and -sync Y, which have no meaning here, are not; -pe P N: N processors
+  -x Y                 option of sbatch, such as -p long; -V and -sync Y have no effect here,
+                       -pe P N means N processors
 
-example: utils/slurm.py --mem 500M --max-jobs-run 2 JOB=1:3 exp/log/hello.JOB.log echo hello JOB \| tr h H
-
-Built-in configuration, in the grammar of Kaldi's conf/slurm.conf ($0: the value):
+example: utils/slurm.py --mem 500M JOB=1:3 exp/log/hello.JOB.log echo hello JOB \| tr h H
 """
 
 import re
+from collections.abc import Collection
 from functools import partial
 
 import launcher
-from arrays import Arrays, State, ask
+from arrays import Arrays, Key, State
+from submission import ask
 
 CAUSES = {
     **dict.fromkeys(("TIMEOUT", "DEADLINE"), "time limit"),
@@ -35,14 +32,18 @@ CAUSES = {
     **dict.fromkeys(("CANCELLED", "PREEMPTED", "REVOKED"), "cancelled"),
     "OUT_OF_MEMORY": "out of memory",
 }
-NEVER = (  # reasons of a pending job that no waiting ends
-    r"BadConstraints|Partition(Config|NodeLimit|TimeLimit)|Invalid(Account|QOS)|(Account|QOS)NotAllowed|DependencyNeverSatisfied|"
-    r"MaxMemPerLimit|\w+PerJob(Limit)?|launch.failed.requeued.held"
+NEVER = (  # reasons of a pending job that will not change
+    r"BadConstraints|Partition(Config|NodeLimit|TimeLimit)|Invalid(Account|QOS)|"
+    r"(Account|QOS)NotAllowed|DependencyNeverSatisfied|MaxMemPerLimit|\w+PerJob(Limit)?|"
+    r"launch.failed.requeued.held"
+)
+QUEUE_COLUMNS = (
+    "ArrayJobID:.20,ArrayTaskID:.20,JobID:.20,exit_code:.20,State:.30,Reason:.100"  # of squeue
 )
 
 
 class Slurm:
-    """What only Slurm knows."""
+    """What is special to Slurm."""
 
     config_path = "conf/slurm.conf"
     config = """\
@@ -58,32 +59,45 @@ option gpu=0
     id_form = r"^(?:Submitted batch job )?(\d+)(?:;\S*)?$"
     busy_form = "unable to contact|temporarily unable|connection refused|try again"
 
-    def time(self, value):
-        """Time in the scheduler's form: ours is Slurm's."""
+    def time(self, value: str) -> str:
+        """The time limit in the scheduler's form."""
         return value
 
-    def passed_words(self, passed):
-        """What sbatch gets of the options with one dash."""
-        known = {"-V": lambda: [], "-sync": lambda value: [], "-pe": lambda name, number: [f"--cpus-per-task={number}"]}
-        return [word for option, *values in passed for word in known.get(option, lambda *v, o=option: [o, *v])(*values)]
+    def passed_words(self, passed: list[tuple[str, ...]]) -> list[str]:
+        """Words of sbatch for the options with one dash."""
+        words = []
+        for option, *values in passed:
+            if option == "-pe":
+                words.append(f"--cpus-per-task={values[1]}")
+            elif option not in ("-V", "-sync"):
+                words += [option, *values]
+        return words
 
-    def max_array_size(self):
-        """Most tasks of one array; None if it is not known."""
+    def max_array_size(self) -> int | None:
+        """Largest number of tasks in an array; None if unknown."""
         text = ask("scontrol", "show", "config")[1]
-        limits = [int(size) - 1 for size in re.findall(r"^MaxArraySize\s*=\s*(\d+)", text, re.MULTILINE)]  # of the index, from 0
-        return min(limits + [int(limit) for limit in re.findall(r"max_array_tasks=(\d+)", text)], default=None)
+        limits = [int(limit) for limit in re.findall(r"max_array_tasks=(\d+)", text)]
+        for size in re.findall(r"^MaxArraySize\s*=\s*(\d+)", text, re.MULTILINE):
+            limits.append(int(size) - 1)  # indices begin with 0 there, with 1 here
+        return min(limits, default=None)
 
-    def array_words(self, name, output, num_tasks, at_a_time, after):
-        """Options of sbatch for an array with indices from 1, `at_a_time` of them together, once the array `after` is over."""
-        array = f"--array=1-{num_tasks}" + (f"%{at_a_time}" if at_a_time else "")
-        words = ["--parsable", "--no-requeue", "--open-mode=append", f"--job-name={name}", f"--output={output.replace('%', '%%')}", array]
+    def array_words(
+        self, name: str, output: str, num_tasks: int, at_a_time: str | None, after: str | None
+    ) -> list[str]:
+        """Words of sbatch for an array with indices from 1.
+
+        At most `at_a_time` tasks run together, and none before the array `after` is over.
+        """
+        words = ["--parsable", "--no-requeue", "--open-mode=append", f"--job-name={name}"]
+        words.append(f"--output={output.replace('%', '%%')}")
+        words.append(f"--array=1-{num_tasks}" + (f"%{at_a_time}" if at_a_time else ""))
         return words + ([f"--dependency=afterany:{after}"] if after else [])
 
-    def states(self, keys, output):
-        """States of the tasks (id of the array, index) that the queue knows; None if it does not answer."""
-        form = "ArrayJobID:.20,ArrayTaskID:.20,JobID:.20,exit_code:.20,State:.30,Reason:.100"
+    def states(self, keys: Collection[Key], output: str) -> dict[Key, State] | None:
+        """States of the tasks that the queue knows; None if it does not answer."""
+        ids = ",".join(sorted({array_id for array_id, _ in keys}))
         status, text, errors = ask(
-            "squeue", "-a", "-h", "-r", "-t", "all", "-j", ",".join(sorted({array_id for array_id, _ in keys})), "-O", form
+            "squeue", "-a", "-h", "-r", "-t", "all", "-j", ids, "-O", QUEUE_COLUMNS
         )
         if status and "Invalid job id" not in errors:
             return None
@@ -91,40 +105,49 @@ option gpu=0
         for line in text.splitlines():
             array_id, index, job_id, code, state, reason = [*line.split(None, 5), *[""] * 6][:6]
             if index.isdigit() and code.isdigit():
-                states[array_id, int(index)] = self.state_of(state, reason, int(code) % 128, job_id, output)
+                signum = int(code) % 128
+                key = array_id, int(index)
+                states[key] = self.state_of(state, reason, signum, job_id, output)
         return states
 
-    def state_of(self, state, reason, signum, job_id, output):
-        """What Slurm's words mean for one task."""
+    def state_of(self, state: str, reason: str, signum: int, job_id: str, output: str) -> State:
+        """State of one task from Slurm's words for it."""
         if state in CAUSES:
             return State("ended", CAUSES[state])
-        if state == "FAILED" and signum:  # without cgroups the daemon kills what needs too much, and only its own output tells
+        if state == "FAILED" and signum:
+            # Without cgroups the daemon kills jobs that use too much memory, and only its own
+            # output says so.
+            form = rf"(StepId=|[Jj]ob ){job_id}\b.*(memory|oom)|oom.*StepId={job_id}\b"
             with open(output, errors="replace") as file:
-                told = re.search(rf"(StepId=|[Jj]ob ){job_id}\b.*(memory|oom)|oom.*StepId={job_id}\b", file.read())
-            return State("ended", "out of memory" if told else f"signal {signum}")
+                is_memory = re.search(form, file.read())
+            return State("ended", "out of memory" if is_memory else f"signal {signum}")
         if state in ("FAILED", "COMPLETED"):
             return State("ended", "")
         if state == "PENDING":
             return State("stuck", reason) if re.fullmatch(NEVER, reason) else State("waiting", "")
         return State("running", "")
 
-    def reason(self, array_id):
+    def reason(self, array_id: str) -> str:
         """Why an array waits."""
-        return (ask("squeue", "-a", "-h", "-t", "pending", "-j", array_id, "-o", "%r")[1].splitlines() or ["no reason given"])[0]
+        text = ask("squeue", "-a", "-h", "-t", "pending", "-j", array_id, "-o", "%r")[1]
+        return (text.splitlines() or ["no reason given"])[0]
 
-    def cancel(self, name):
-        """Cancel the jobs of a name; returns what went wrong."""
+    def cancel(self, name: str) -> str:
+        """Cancel the jobs of a name; returns the error message, if there is one."""
         return ask("scancel", f"--name={name}")[2].strip()
 
-    def cancel_tasks(self, keys):
+    def cancel_tasks(self, keys: Collection[Key]) -> None:
         """Cancel tasks."""
         ask("scancel", *(f"{array_id}_{index}" for array_id, index in keys))
 
-    def any_left(self, name):
+    def any_left(self, name: str) -> bool:
         """Whether the queue has jobs of a name, or does not answer."""
         status, text, _ = ask("squeue", "-a", "-h", f"--name={name}", "-o", "%i")
         return bool(status or text.strip())
 
 
 if __name__ == "__main__":
-    launcher.main(__doc__ + Slurm.config, lambda launch: partial(Arrays.run, Arrays(Slurm(), launch)))
+    launcher.main(
+        __doc__ + launcher.HELP + f"\nBuilt-in configuration ($0: the value):\n{Slurm.config}",
+        lambda launch: partial(Arrays.run, Arrays(Slurm(), launch)),
+    )

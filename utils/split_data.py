@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
-"""Split a data directory into <data-dir>/split<N>/1 .. /<N> by speaker, or with --per-utt into <data-dir>/split<N>utt/1 .. /<N>.
+"""Split a data directory into <data-dir>/split<N>/1 .. /<N>, each a whole data directory.
 
-Every part is a whole data directory of consecutive utterances. By speaker, nobody is in two parts and the parts are about equal;
-by utterance, their sizes differ by at most one. The parts are brought up to date at every call; a file that is right already is left alone.
+Each speaker is in one part, and the parts have about the same number of utterances. With --per-utt
+the parts are <data-dir>/split<N>utt/1 .. /<N> and their sizes differ by at most one. Utterances
+keep their order. Every call updates the parts; files that are right already stay as they are.
 
 example: utils/split_data.py --per-utt data/train 4
 """
@@ -12,20 +13,26 @@ from itertools import accumulate, pairwise
 from pathlib import Path
 
 from data_dir import Parser, key_maps, read_dir, run, spk2utt, subset, write_dir
+from messages import Problem
 
 
-def cut_speakers(sizes, num_parts):
-    """Numbers of utterances before each part and in all: whole speakers, each cut as near as can be to an equal share."""
+def cut_speakers(sizes: list[int], num_parts: int) -> list[int]:
+    """Numbers of utterances before each part, and of all.
+
+    `sizes` are the numbers of utterances of the speakers. Each cut is between two speakers, as
+    near as possible to an equal share.
+    """
     ends, cuts = list(accumulate(sizes, initial=0)), [0]
     for part in range(1, num_parts):
         share = ends[-1] * part / num_parts
         cut = bisect_left(ends, share)
         cut -= cut > 0 and share - ends[cut - 1] <= ends[cut] - share
-        cuts.append(min(max(cut, cuts[-1] + 1), len(sizes) - num_parts + part))  # every part gets a speaker
+        last = len(sizes) - num_parts + part  # so that every part gets a speaker
+        cuts.append(min(max(cut, cuts[-1] + 1), last))
     return [ends[cut] for cut in cuts] + [ends[-1]]
 
 
-def main():
+def main() -> None:
     """Split one directory."""
     parser = Parser(__doc__)
     parser.add_argument("--per-utt", action="store_true", help="ignore the speakers")
@@ -36,14 +43,14 @@ def main():
     data = read_dir(args.data_dir)
     if args.per_utt:
         utts = sorted(data["utt2spk"])
-        most, remedy = len(utts), "one utterance or more in each. Use fewer jobs"
+        most, unit, hint = len(utts), "utterances", "Use fewer jobs"
     else:
-        speakers = spk2utt(data["utt2spk"])
-        groups = [speakers[speaker].split() for speaker in sorted(speakers)]
+        groups = [group.split() for _, group in sorted(spk2utt(data["utt2spk"]).items())]
         utts = [utt for group in groups for utt in group]
-        most, remedy = len(groups), "one speaker or more in each. Use fewer jobs or --per-utt"
+        most, unit, hint = len(groups), "speakers", "Use fewer jobs or --per-utt"
     if not 1 <= args.num_parts <= most:
-        raise ValueError(f"{args.data_dir}: got {args.num_parts} parts to make, need 1 to {most}: {remedy}")
+        need = f"1 to {most}, the number of {unit}"
+        raise Problem(args.data_dir, "number of parts", got=args.num_parts, need=need, hint=hint)
     if args.per_utt:
         size, larger = divmod(most, args.num_parts)
         cuts = [part * size + min(part, larger) for part in range(args.num_parts + 1)]
@@ -55,4 +62,5 @@ def main():
         write_dir(root / str(part), subset(data, maps, utts[start:end]), back_up=False)
 
 
-run(main)
+if __name__ == "__main__":
+    run(main)

@@ -1,84 +1,119 @@
 #!/usr/bin/env python3
-"""Check a data directory: files that must be there, form of every line, byte order (LC_ALL=C), equal keys, utt2spk against spk2utt.
+"""Check a data directory: files, form of every line, byte order (LC_ALL=C), equal keys, spk2utt.
 
-Reads no audio and no archive. All problems go to stderr with file and line; status 1 if there is any.
+It does not read audio or archives. Problems go to stderr with file and line; status 1 if there is
+any.
 
 example: utils/validate_data_dir.py --no-feats --no-text data/train
 """
 
+import argparse
 import re
+from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 
-from data_dir import Parser, key_maps, kind_of, read_dir, read_table, run, say, show, spk2utt
+from data_dir import Parser, Table, key_maps, kind_of, read_dir, read_table, run, show, spk2utt
+from messages import Problem, say
 
-FORBIDDEN_IN_TEXT = r"[^\S \t\x1c-\x1f]|(?<!\S)(?:<s>|</s>|#0)(?!\S)"  # blanks of Unicode; symbols of language models
-NON_PRINT = r"[\x00-\x08\x0e-\x1f\x7f-\x84\x86-\x9f\udc80-\udcff]"  # control characters, bytes that are not UTF-8
+# blanks of Unicode; symbols of language models
+FORBIDDEN_IN_TEXT = r"[^\S \t\x1c-\x1f]|(?<!\S)(?:<s>|</s>|#0)(?!\S)"
+# control characters, bytes that are not UTF-8
+NON_PRINT = r"[\x00-\x08\x0e-\x1f\x7f-\x84\x86-\x9f\udc80-\udcff]"
 PLAIN_ASCII = bytes(range(0x20, 0x7F)) + b"\t\n"
 MAX_PROBLEMS_SHOWN = 20
+FIX = "Run fix_data_dir.py"
 
 
-def check_order(path, table):
-    """Problems with the order of the keys of a well-formed file, and with its end."""
-    keys = list(table)
-    if keys != sorted(keys):
-        line, previous, key = next((line, *pair) for line, pair in enumerate(pairwise(keys), 2) if pair[1] < pair[0])
-        yield f"{path}:{line}: got {show(key)} after {show(previous)}, need byte order (LC_ALL=C). Run fix_data_dir.py"
+def check_order(path: Path, table: Table) -> Iterator[Problem]:
+    """Check the order of the keys of a well-formed file, and its end."""
+    for line, (previous, key) in enumerate(pairwise(table), 2):
+        if key < previous:
+            what, need = f"{show(key)} comes after {show(previous)}", "byte order (LC_ALL=C)"
+            yield Problem(f"{path}:{line}", what, need=need, hint=FIX)
+            break
     if path.stat().st_size and not path.read_bytes().endswith(b"\n"):
-        yield f"{path}:{len(table)}: got no newline at the end, need one; the file may be cut off. Write it again or run fix_data_dir.py"
+        what = "the last line has no newline; the file may be cut off"
+        yield Problem(f"{path}:{len(table)}", what, hint=f"Write it again or {FIX.lower()}")
 
 
-def check_keys(path, table, needed):
-    """Problems with the keys of a table, which must be those of the sorted list `needed`."""
+def check_keys(path: Path, table: Table, needed: list[bytes]) -> Iterator[Problem]:
+    """Check that the keys of a table are those of the sorted list `needed`."""
     if list(table) == needed:
         return
-    missing, extra = [key for key in needed if key not in table], sorted(table.keys() - set(needed))
+    missing = [key for key in needed if key not in table]
+    extra = sorted(table.keys() - set(needed))
     if missing:
-        yield f"{path}: got no line for {show(missing[0])} (missing: {len(missing)}), need the keys of the directory. Run fix_data_dir.py"
+        what = f"there is no line for {show(missing[0])} ({len(missing)} missing)"
+        yield Problem(path, what, hint=FIX)
     if extra:
         line = list(table).index(extra[0]) + 1
-        yield f"{path}:{line}: got {show(extra[0])} (extra: {len(extra)}), need the keys of the directory. Run fix_data_dir.py"
+        what = f"{show(extra[0])} is not in utt2spk or segments ({len(extra)} extra)"
+        yield Problem(f"{path}:{line}", what, hint=FIX)
 
 
-def check_speakers(directory, utt2spk, inverse, sort):
-    """Problems between utt2spk and spk2utt."""
+def check_speakers(
+    directory: Path, utt2spk: Table, inverse: Table, sort: bool
+) -> Iterator[Problem]:
+    """Check the order of the speakers, and spk2utt."""
     for line, (previous, speaker) in enumerate(pairwise(utt2spk.values()), 2):
         if sort and speaker < previous:
-            yield (
-                f"{directory}/utt2spk:{line}: got speaker {show(speaker)} after {show(previous)}, need the speakers in the order of their"
-                " utterances. Make the speaker and '-' the beginning of every utterance name, or give --no-spk-sort"
-            )
+            what = f"speaker {show(speaker)} comes after {show(previous)}"
+            need = "speakers in the order of their utterances"
+            hint = "Begin every utterance name with the speaker and '-', or give --no-spk-sort"
+            yield Problem(f"{directory}/utt2spk:{line}", what, need=need, hint=hint)
             break
     derived = spk2utt(utt2spk)
-    wrong = [speaker for speaker in {**derived, **inverse} if inverse.get(speaker, b"").split() != derived.get(speaker, b"").split()]
-    if wrong:
-        yield f"{directory}/spk2utt: got other utterances than utt2spk for {show(wrong[0])}, need its inverse. Run utt2spk_to_spk2utt.py"
+    for speaker in {**derived, **inverse}:
+        if inverse.get(speaker, b"").split() != derived.get(speaker, b"").split():
+            what = f"the utterances of {show(speaker)} are different in utt2spk"
+            yield Problem(f"{directory}/spk2utt", what, hint="Run utt2spk_to_spk2utt.py")
+            break
 
 
-def check_text(path, non_print):
-    """Problems with the characters of the file text."""
-    content = path.read_bytes()
-    if not content.translate(None, PLAIN_ASCII) and not any(symbol in content for symbol in (b"<s>", b"</s>", b"#0")):
-        return  # most of the time, and then quickly
-    forbidden = re.compile(FORBIDDEN_IN_TEXT if non_print else f"{FORBIDDEN_IN_TEXT}|{NON_PRINT}")
+def check_text(path: Path, non_print: bool) -> Iterator[Problem]:
+    """Check the characters of the file text."""
+    content, symbols = path.read_bytes(), (b"<s>", b"</s>", b"#0")
+    if not content.translate(None, PLAIN_ASCII) and not any(s in content for s in symbols):
+        return  # a quick answer for most files
+    forbidden = FORBIDDEN_IN_TEXT if non_print else f"{FORBIDDEN_IN_TEXT}|{NON_PRINT}"
     for number, line in enumerate(content.split(b"\n"), 1):
-        if bad := forbidden.search(line.decode(errors="surrogateescape")):
-            yield f"{path}:{number}: got {bad[0]!r}, need words in UTF-8 between spaces and no <s> </s> #0. Correct the line"
+        if bad := re.search(forbidden, line.decode(errors="surrogateescape")):
+            got, need = repr(bad[0]), "words in UTF-8 between spaces, without <s> </s> #0"
+            hint = "Correct the line"
+            yield Problem(f"{path}:{number}", "text", got=got, need=need, hint=hint)
 
 
-def problems(directory, args):
-    """All problems of a data directory, those that hide others first."""
-    optional = {name for name, no in (("feats.scp", args.no_feats), ("text", args.no_text), ("wav.scp", args.no_wav)) if no}
+def check_files(directory: Path, args: argparse.Namespace) -> Iterator[Problem]:
+    """Check that the necessary files are there."""
+    optional = {
+        name
+        for name, no in (
+            ("feats.scp", args.no_feats),
+            ("text", args.no_text),
+            ("wav.scp", args.no_wav),
+        )
+        if no
+    }
     if (directory / "segments").exists():
         optional.discard("wav.scp")
     for name in ("utt2spk", "spk2utt", "text", "wav.scp", "feats.scp"):
         if name not in optional and not (directory / name).is_file():
-            flag = "" if name.endswith(("spk", "utt")) else f", or give --no-{name.split('.')[0]} if that is meant"
-            yield f"{directory}/{name}: got no such file, need it. Prepare it{flag}"
+            without = "" if "2" in name else f", or give --no-{name.split('.')[0]}"
+            hint = f"Prepare it{without}"
+            yield Problem(directory / name, "this file is missing", hint=hint)
+
+
+def problems(directory: Path, args: argparse.Namespace) -> Iterator[Problem]:
+    """All problems of a data directory; those that would cause others end the search."""
+    yield from check_files(directory, args)
     if not (directory / "utt2spk").is_file() or not (directory / "spk2utt").is_file():
         return
     malformed = []
-    data = read_dir(directory, malformed.append)
+    try:
+        data = read_dir(directory, malformed.append)
+    except Problem as problem:
+        malformed.append(problem)
     inverse = read_table(directory / "spk2utt", malformed.append)
     yield from malformed
     if malformed:
@@ -87,7 +122,7 @@ def problems(directory, args):
         data.pop("text", None)
     for name, table in {**data, "spk2utt": inverse}.items():
         yield from check_order(directory / name, table)
-    needed = {kind: list(dict.fromkeys(sorted(keys.values()))) for kind, keys in key_maps(data).items()}
+    needed = {kind: sorted(set(keys.values())) for kind, keys in key_maps(data).items()}
     for name, table in data.items():
         yield from check_keys(directory / name, table, needed[kind_of(name)])
     yield from check_speakers(directory, data["utt2spk"], inverse, not args.no_spk_sort)
@@ -95,29 +130,33 @@ def problems(directory, args):
         yield from check_text(directory / "text", args.non_print)
 
 
-def main():
+def main() -> int:
     """Check one directory."""
     parser = Parser(__doc__)
-    for name in ("feats", "wav"):
-        parser.add_argument(f"--no-{name}", action="store_true", help=f"{name}.scp may be absent; if it is there it is checked")
-    parser.add_argument("--no-text", action="store_true", help="text may be absent, or be of other utterances")
-    parser.add_argument("--non-print", action="store_true", help="text may have control characters and bytes that are not UTF-8")
-    parser.add_argument("--no-spk-sort", action="store_true", help="utt2spk need not be sorted by speaker as well")
+    for option, text in {
+        "--no-feats": "feats.scp may be missing; if it is there, it is checked",
+        "--no-wav": "wav.scp may be missing; if it is there, it is checked",
+        "--no-text": "text may be missing, or may belong to other utterances",
+        "--non-print": "text may contain control characters and bytes that are not UTF-8",
+        "--no-spk-sort": "utt2spk need not be sorted by speaker as well",
+    }.items():
+        parser.add_argument(option, action="store_true", help=text)
     parser.add_argument("data_dir", metavar="data-dir", type=Path)
     args = parser.parse_args()
     if not args.data_dir.is_dir():
-        raise ValueError(f"{args.data_dir}: got no such directory, need a data directory. Check the path")
+        raise Problem(args.data_dir, "there is no such directory", hint="Check the path")
 
     found = list(problems(args.data_dir, args))
     for problem in found[:MAX_PROBLEMS_SHOWN]:
         say(problem)
     if found:
-        say(f"{args.data_dir}: got {len(found)} problems, need none. Correct what is listed above")
+        say(f"{args.data_dir}: {len(found)} problems. Correct those above and check again.")
         return 1
     if len(read_table(args.data_dir / "spk2utt")) == 1:
-        say(f"{args.data_dir}: warning: only one speaker; nothing can be split or compared by speaker")
+        say(f"{args.data_dir}: warning: only one speaker; a split by speaker is not possible")
     print(f"{parser.prog}: Successfully validated data-directory {args.data_dir}")
     return 0
 
 
-run(main)
+if __name__ == "__main__":
+    run(main)

@@ -253,8 +253,11 @@ def outcome(call, messages=None):
     if re.match(r"ERROR \(sd-[a-z-]+\) memory:", message):
         raise Lost(message)
     is_system = re.match(r"(?:ERROR \(sd-[a-z-]+\) |[a-z_0-9]+\.py: )?\S.*: [A-Z][a-z ]+$", message)
-    if not is_system and not re.search(r"\b(got|not)\b.*\bneed\b", message, re.DOTALL):
-        raise Lost(f"message without got and need: {message[:300]!r}")
+    is_plain = re.search(
+        r"\b(got|not)\b.*\bneed\b|: (expected|found) |\. [A-Z].*\.$", message, re.DOTALL
+    )
+    if not is_system and not is_plain:
+        raise Lost(f"message without values or remedy: {message[:300]!r}")
     return "refused"
 
 

@@ -18,7 +18,6 @@ from test_gmm_commands import make_recipe
 from test_model import RATE_HZ, parts, write  # noqa: F401 - a fixture
 from test_recipe import make_copy, results
 from test_recipe import run as run_recipe
-from test_utils_launchers import fake  # noqa: F401 - a fixture
 
 from sdtools.tables.objects import is_word
 
@@ -724,7 +723,7 @@ def test_data_directories_of_any_name(tmp_path, fault, kind):
 
 @pytest.mark.parametrize("kind", SOME)
 @pytest.mark.parametrize("who", ["run", "slurm", "queue"])
-def test_launchers_run_nothing_but_the_command(tmp_path, fake, fault, who, kind):  # noqa: F811
+def test_launchers_run_nothing_but_the_command(tmp_path, fake, fault, who, kind):
     """Names of logs and values of options."""
     with fault("name", 2):
         name = NAMES[kind].replace("-", "_", 1) if kind in ("dash", "option") else NAMES[kind]
@@ -741,7 +740,7 @@ def test_launchers_run_nothing_but_the_command(tmp_path, fake, fault, who, kind)
             result = python("-S", *launch, option, name, "x.log", "true", cwd=here)
             assert (
                 result.returncode == 1
-                and result.stderr.startswith(f"{who}.py: {option}: got ")
-                and "need a" in result.stderr
+                and result.stderr.startswith(f"{who}.py: {option}: ")
+                and "expected a " in result.stderr
             )
         check_nothing_ran(here)

@@ -5,14 +5,18 @@ import subprocess
 import sys
 
 import pytest
+from data_dirs import FILES, SEGMENTS, UTILS, edit, fail, missing, read, run, succeed, write
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from test_utils_data import FILES, SEGMENTS, UTILS, edit, fail, read, run, succeed, write
 
 
 @pytest.fixture
 def data(tmp_path):
     return write(tmp_path / "data", FILES)
+
+
+def utts(directory):
+    return [line.split()[0] for line in (directory / "utt2spk").read_text().splitlines()]
 
 
 # split_data.py
@@ -32,7 +36,9 @@ def test_split_by_speaker(tmp_path, segments):
 
 
 def test_what_a_killed_run_left_goes_with_the_next_write(data):
-    left = [data / f"split2/1/.utt2spk.{os.uname().nodename}-{pid}.tmp" for pid in (os.getpid(), 2**22 + 1)]
+    folder, host = data / "split2/1", os.uname().nodename
+    pids = (os.getpid(), 2**22 + 1)
+    left = [folder / f".utt2spk.{host}-{pid}-0.tmp" for pid in pids]
     left[0].parent.mkdir(parents=True)
     for path in left:
         path.write_text("a-1")
@@ -42,8 +48,9 @@ def test_what_a_killed_run_left_goes_with_the_next_write(data):
 
 def test_split_by_utterance_puts_the_larger_parts_first(data):
     succeed("split_data.py", "--per-utt", data, "4")
-    utts = [[line.split()[0] for line in (data / f"split4utt/{n}/feats.scp").read_text().splitlines()] for n in (1, 2, 3, 4)]
-    assert utts == [["a-1", "a-2"], ["a-3", "b-1"], ["b-2"], ["c-1"]]
+    parts = [utts(data / f"split4utt/{n}") for n in (1, 2, 3, 4)]
+    assert parts == [["a-1", "a-2"], ["a-3", "b-1"], ["b-2"], ["c-1"]]
+    assert (data / "split4utt/1/feats.scp").read_text() == "a-1 f.ark:4\na-2 f.ark:9\n"
     assert (data / "split4utt/2/spk2utt").read_text() == "a a-3\nb b-1\n"
 
 
@@ -61,43 +68,56 @@ def test_split_follows_every_change_and_leaves_alone_what_is_right(data):
     assert not (data / "split3/3/utt2env").exists()
     assert (data / "split3/2/utt2recorder").read_text() == "b-1 -\nb-2 E3\n"
     unchanged = {data / f"split3/{n}/feats.scp" for n in (1, 2, 3)}
-    assert {path: path.stat().st_mtime_ns for path in unchanged} == {path: before[path] for path in unchanged}
+    after = {path: path.stat().st_mtime_ns for path in unchanged}
+    assert after == {path: before[path] for path in unchanged}
 
 
 @pytest.mark.parametrize(
-    "words, message",
+    "command, words",
     [
-        (["data", "4"], "data: got 4 parts to make, need 1 to 3: one speaker or more in each. Use fewer jobs or --per-utt"),
-        (["--per-utt", "data", "7"], "data: got 7 parts to make, need 1 to 6: one utterance or more in each. Use fewer jobs"),
-        (["data", "0"], "data: got 0 parts to make, need 1 to 3"),
-        (["data", "-1"], "data: got -1 parts to make, need 1 to 3"),
+        ("data 4", ["1 to 3", "speakers", "found 4", "fewer jobs", "--per-utt"]),
+        ("--per-utt data 7", ["1 to 6", "utterances", "found 7", "fewer jobs"]),
+        ("data 0", ["1 to 3", "found 0"]),
+        ("data -1", ["1 to 3", "found -1"]),
     ],
 )
-def test_split_refuses_empty_parts(data, words, message):
-    assert fail("split_data.py", *words, cwd=data.parent).startswith(message)
+def test_split_refuses_empty_parts(data, command, words):
+    line = fail("split_data.py", *command.split(), cwd=data.parent)
+    assert line.startswith("data: ") and missing(line, words) == []
     assert not list(data.glob("split*"))
 
 
-@settings(max_examples=15, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(sizes=st.lists(st.integers(1, 9), min_size=1, max_size=12), fraction=st.floats(0, 1), per_utt=st.booleans())
+@settings(
+    max_examples=15,
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+@given(
+    sizes=st.lists(st.integers(1, 9), min_size=1, max_size=12),
+    fraction=st.floats(0, 1),
+    per_utt=st.booleans(),
+)
 def test_split_is_a_partition_into_near_equal_parts(tmp_path, sizes, fraction, per_utt):
     speakers = {f"s{n:02}": size for n, size in enumerate(sizes)}
-    utt2spk = [(f"{speaker}-{n}", speaker) for speaker, size in speakers.items() for n in range(size)]
-    most = len(utt2spk) if per_utt else len(sizes)
+    pairs = [(f"{name}-{n}", name) for name, size in speakers.items() for n in range(size)]
+    most = len(pairs) if per_utt else len(sizes)
     num_parts = 1 + int(fraction * (most - 1))
     shutil.rmtree(tmp_path / "data", ignore_errors=True)
-    data = write(tmp_path / "data", {"utt2spk": "".join(f"{utt} {speaker}\n" for utt, speaker in utt2spk)})
+    utt2spk = "".join(f"{utt} {speaker}\n" for utt, speaker in pairs)
+    data = write(tmp_path / "data", {"utt2spk": utt2spk})
     succeed("split_data.py", *(["--per-utt"] if per_utt else []), data, str(num_parts))
-    parts = [read(data / f"split{num_parts}{'utt' if per_utt else ''}" / str(n))["utt2spk"].splitlines() for n in range(1, num_parts + 1)]
-    assert [tuple(line.split()) for part in parts for line in part] == utt2spk
+    folder = data / f"split{num_parts}{'utt' if per_utt else ''}"
+    parts = [read(folder / str(n + 1))["utt2spk"].splitlines() for n in range(num_parts)]
+    assert [tuple(line.split()) for part in parts for line in part] == pairs
     lengths = [len(part) for part in parts]
     if per_utt:
         assert lengths == sorted(lengths, reverse=True)
         assert max(lengths) - min(lengths) <= 1
     else:
         assert min(lengths) >= 1
-        assert max(lengths) <= len(utt2spk) / num_parts + max(sizes)
-        assert max(lengths[n] - lengths[m] for n in range(num_parts) for m in range(num_parts)) <= 2 * max(sizes)
+        assert max(lengths) <= len(pairs) / num_parts + max(sizes)
+        assert max(lengths) - min(lengths) <= 2 * max(sizes)
         owners = [{line.split()[1] for line in part} for part in parts]
         assert sum(map(len, owners)) == len(sizes)
 
@@ -105,24 +125,30 @@ def test_split_is_a_partition_into_near_equal_parts(tmp_path, sizes, fraction, p
 def test_split_carries_every_file(tmp_path):
     utts, speakers, recordings = ("a-1", "b-1"), ("a", "b"), ("R1", "R2")
     of = {
-        utts: ["feats.scp", "text", "vad.scp", "utt2lang", "utt2uniq", "utt2dur", "utt2num_frames", "utt2warp", "utt2label", "utt2env"],
-        speakers: ["cmvn.scp", "spk2gender", "spk2warp"],
-        recordings: ["wav.scp", "reco2file_and_channel", "reco2dur"],
+        utts: "feats.scp text vad.scp utt2lang utt2uniq utt2dur utt2num_frames utt2warp utt2label"
+        " utt2env",
+        speakers: "cmvn.scp spk2gender spk2warp",
+        recordings: "wav.scp reco2file_and_channel reco2dur",
     }
     value = {"utt2label": "spoof", "spk2gender": "m", "reco2file_and_channel": "f A"}
-    files = {name: "".join(f"{key} {value.get(name, 1)}\n" for key in keys) for keys, names in of.items() for name in names}
-    files |= {"utt2spk": "a-1 a\nb-1 b\n", "segments": "a-1 R2 0 1\nb-1 R1 0 1\n", "frame_shift": "0.01\n"}
-    data = write(tmp_path / "data", files)
-    succeed("split_data.py", data, "2")
-    part = read(data / "split2/2")
-    assert part.keys() == files.keys() | {"spk2utt"}
-    assert part == {
-        **{name: f"{keys[0 if keys is recordings else 1]} {value.get(name, 1)}\n" for keys, names in of.items() for name in names},
+    files = {
+        "utt2spk": "a-1 a\nb-1 b\n",
+        "segments": "a-1 R2 0 1\nb-1 R1 0 1\n",
+        "frame_shift": "0.01\n",
+    }
+    expected = {
         "utt2spk": "b-1 b\n",
         "spk2utt": "b b-1\n",
         "segments": "b-1 R1 0 1\n",
         "frame_shift": "0.01\n",
     }
+    for keys, names in of.items():
+        for name in names.split():
+            lines = [f"{key} {value.get(name, 1)}\n" for key in keys]
+            files[name], expected[name] = "".join(lines), lines[0 if keys is recordings else 1]
+    data = write(tmp_path / "data", files)
+    succeed("split_data.py", data, "2")
+    assert read(data / "split2/2") == expected
 
 
 def test_split_keeps_no_backup(data):
@@ -138,7 +164,11 @@ def test_split_keeps_no_backup(data):
 def other(files, names="abc", new="def"):
     """The same files with other speakers."""
     table = str.maketrans(names, new)
-    return {name: re.sub(r"\b[abc]\b", lambda match: match[0].translate(table), text) for name, text in files.items() if name != "text"}
+    return {
+        name: re.sub(r"\b[abc]\b", lambda match: match[0].translate(table), text)
+        for name, text in files.items()
+        if name != "text"
+    }
 
 
 def test_combine_merges_sorts_and_names_what_it_drops(data):
@@ -165,7 +195,9 @@ def test_combine_replaces_the_tables_of_an_old_result_only_where_they_differ(dat
     before = {path: path.stat().st_mtime_ns for path in merged.iterdir()}
     edit(data / "utt2env", ("c-1 E1", "c-1 E9"))
     succeed("combine_data.py", merged, data, data.parent / "other")
-    changed = {path.name for path in merged.iterdir() if path.stat().st_mtime_ns != before.get(path)}
+    changed = {
+        path.name for path in merged.iterdir() if path.stat().st_mtime_ns != before.get(path)
+    }
     assert changed == {"utt2env", ".backup2"}
 
 
@@ -175,34 +207,56 @@ def test_what_cannot_be_written_leaves_all_as_it_was(data, script):
     merged = write(data.parent / "all", old)
     edit(data / "wav.scp", ("6.wav", 2000 * "6"))  # the last file but utt2spk
     dirs = [merged, data] if script == "combine_data.py" else [data, merged]
-    limited = ["bash", "-c", 'ulimit -f 1; exec "$@"', "-", sys.executable, "-S", UTILS / script, *dirs]
-    done = subprocess.run(limited, capture_output=True, text=True)  # files above 1 kB cannot be written
-    assert (done.returncode, done.stderr.splitlines()[-1]) == (1, f"{script}: input/output: File too large")
+    limited = ["bash", "-c", 'ulimit -f 1; exec "$@"', "-"]  # no files above 1 kB
+    command = [*limited, sys.executable, "-S", UTILS / script, *dirs]
+    done = subprocess.run(command, capture_output=True, text=True)
+    last = done.stderr.splitlines()[-1]
+    assert (done.returncode, last) == (1, f"{script}: input/output: File too large")
     assert read(merged) == old
     succeed(script, *dirs)
     assert read(merged) == read(data)
 
 
 @pytest.mark.parametrize(
-    "files, message",
+    "files, words",
     [
-        ({**other(FILES), "cmvn.scp": "a other.ark:2\n"}, "other/cmvn.scp:1: got 'a', which is also in data/cmvn.scp, need"),
-        ({"utt2spk": "b-9 b\nc-1 c\n"}, "other/utt2spk:2: got 'c-1', which is also in data/utt2spk, need each utterance once"),
-        ({**other(FILES), "frame_shift": "0.02\n"}, "all: got features with frame_shift 0.01, 0.02, need one"),
-        ({**other(FILES), "utt2env": ""}, "all: got no utterance that is in all files, need at least one"),
+        (
+            {**other(FILES), "cmvn.scp": "a other.ark:2\n"},
+            ["other/cmvn.scp:1: ", "'a'", "different in data/cmvn.scp"],
+        ),
+        (
+            {"utt2spk": "b-9 b\nc-1 c\n"},
+            ["other/utt2spk:2: ", "utterance 'c-1'", "also in data/utt2spk"],
+        ),
+        (
+            {**other(FILES), "frame_shift": "0.02\n"},
+            ["all: ", "frame_shift", "0.01, 0.02", "one value"],
+        ),
+        ({**other(FILES), "utt2env": ""}, ["all: ", "no utterance is in all files"]),
     ],
 )
-def test_combine_refuses(data, files, message):
-    write(data, {"frame_shift": "0.01\n", **({"utt2env": ""} if files.get("utt2env") == "" else {})})
+def test_combine_refuses(data, files, words):
+    write(data, {"frame_shift": "0.01\n"})
+    if files.get("utt2env") == "":
+        write(data, {"utt2env": ""})
     write(data.parent / "other", files)
     done = run("combine_data.py", "all", "data", "other", cwd=data.parent)
     assert done.returncode == 1
-    assert done.stderr.splitlines()[-1].startswith(f"combine_data.py: {message}")
+    line = done.stderr.splitlines()[-1]
+    assert line.startswith(f"combine_data.py: {words[0]}") and missing(line, words) == []
     assert not (data.parent / "all").exists()
 
 
 def test_combine_takes_a_speaker_and_a_recording_from_several_sources(tmp_path):
-    parts = [{**SEGMENTS, "utt2spk": f"a-{n} a\n", "segments": f"a-{n} R{n} 0 1\n", "spk2gender": "a m\n"} for n in (1, 2)]
+    parts = [
+        {
+            **SEGMENTS,
+            "utt2spk": f"a-{n} a\n",
+            "segments": f"a-{n} R{n} 0 1\n",
+            "spk2gender": "a m\n",
+        }
+        for n in (1, 2)
+    ]
     sources = [write(tmp_path / str(n), part) for n, part in enumerate(parts)]
     succeed("combine_data.py", tmp_path / "all", *sources)
     assert (tmp_path / "all/spk2utt").read_text() == "a a-1 a-2\n"
@@ -210,8 +264,10 @@ def test_combine_takes_a_speaker_and_a_recording_from_several_sources(tmp_path):
 
 
 def test_combine_completes_segments_and_utt2uniq(tmp_path):
-    cut = write(tmp_path / "cut", {**FILES, **SEGMENTS, "utt2uniq": re.sub("(?m) .*", " u", FILES["utt2env"])})
-    whole = write(tmp_path / "whole", {"utt2spk": "d-1 d\n", "wav.scp": "d-1 d.wav\n", "utt2dur": "d-1 2.5\n"})
+    utt2uniq = re.sub("(?m) .*", " u", FILES["utt2env"])
+    cut = write(tmp_path / "cut", {**FILES, **SEGMENTS, "utt2uniq": utt2uniq})
+    files = {"utt2spk": "d-1 d\n", "wav.scp": "d-1 d.wav\n", "utt2dur": "d-1 2.5\n"}
+    whole = write(tmp_path / "whole", files)
     succeed("combine_data.py", tmp_path / "all", cut, whole)
     merged = read(tmp_path / "all")
     assert merged["segments"] == SEGMENTS["segments"] + "d-1 d-1 0 2.5\n"
@@ -219,16 +275,18 @@ def test_combine_completes_segments_and_utt2uniq(tmp_path):
     assert merged["wav.scp"] == SEGMENTS["wav.scp"] + "d-1 d.wav\n"
     succeed("validate_data_dir.py", "--no-text", "--no-feats", tmp_path / "all")
     (whole / "utt2dur").unlink()
-    done = run("combine_data.py", tmp_path / "all", cut, whole)
-    message = f"{whole}: got no file segments, which other sources have, and no utt2dur for 'd-1', need one of them. Add utt2dur there\n"
-    assert (done.returncode, done.stderr) == (1, f"combine_data.py: {message}")
+    line = fail("combine_data.py", tmp_path / "all", cut, whole)
+    assert line.startswith(f"{whole}: ")
+    assert missing(line, ["segment", "'d-1'", "Add utt2dur"]) == []
     assert read(tmp_path / "all") == merged
 
 
 def test_combine_fixes_unless_told_otherwise(data):
     edit(data / "feats.scp", ("a-2 f.ark:9\n", ""))
-    assert "all: kept 5 utterances out of 6\n" in succeed("combine_data.py", "all", "data", cwd=data.parent).stderr
-    assert succeed("combine_data.py", "--skip-fix", "true", "raw", "data", cwd=data.parent).stderr == ""
+    done = succeed("combine_data.py", "all", "data", cwd=data.parent)
+    assert "combine_data.py: all: kept 5 of 6 " in done.stderr
+    done = succeed("combine_data.py", "--skip-fix", "true", "raw", "data", cwd=data.parent)
+    assert done.stderr == ""
     assert read(data.parent / "raw") == read(data)
     succeed("combine_data.py", "--skip-fix", "false", "all", "data", cwd=data.parent)
     assert not (data.parent / "all/.backup").exists()
@@ -237,7 +295,8 @@ def test_combine_fixes_unless_told_otherwise(data):
 def test_combine_merges_extra_files(data):
     write(data, {"reco2num_spk": "c-1 2\na-1 1\n", "ctm": "x 1\n"})
     write(data.parent / "other", {**other(FILES), "reco2num_spk": "b-1 1\na-1 1\n"})
-    done = succeed("combine_data.py", "--extra-files", "reco2num_spk ctm utt2env", "all", "data", "other", cwd=data.parent)
+    words = ["--extra-files", "reco2num_spk ctm utt2env", "all", "data", "other"]
+    done = succeed("combine_data.py", *words, cwd=data.parent)
     assert "combine_data.py: all: no ctm, because it is not in other\n" in done.stderr
     merged = read(data.parent / "all")
     assert merged["reco2num_spk"] == "a-1 1\nb-1 1\nc-1 2\n"
@@ -245,17 +304,16 @@ def test_combine_merges_extra_files(data):
 
 
 def test_combine_drops_different_frame_shifts_where_there_are_no_features(tmp_path):
-    sources = [write(tmp_path / name, {"utt2spk": f"{name}-1 {name}\n", "frame_shift": f"0.0{n}\n"}) for n, name in enumerate("ab", 1)]
+    sources = [
+        write(tmp_path / name, {"utt2spk": f"{name}-1 {name}\n", "frame_shift": f"0.0{n}\n"})
+        for n, name in enumerate("ab", 1)
+    ]
     done = succeed("combine_data.py", "all", *sources, cwd=tmp_path)
     assert "all: no frame_shift, because the sources differ: 0.01, 0.02\n" in done.stderr
     assert not (tmp_path / "all/frame_shift").exists()
 
 
 # subset_data_dir.py
-
-
-def utts(directory):
-    return [line.split()[0] for line in (directory / "utt2spk").read_text().splitlines()]
 
 
 @pytest.mark.parametrize(
@@ -281,9 +339,10 @@ def test_subset_takes(tmp_path, words, expected, segments):
     assert utts(part) == expected.split()
     assert read(part).keys() == files.keys()
     kept = [*expected.split(), *{utt[0] for utt in expected.split()}]
-    for name, text in read(part).items():
-        if name not in ("spk2utt", "frame_shift") and not (segments and name in ("wav.scp", "reco2dur", "reco2file_and_channel")):
-            assert text == "".join(line for line in files[name].splitlines(keepends=True) if line.split()[0] in kept)
+    others = {"spk2utt", "frame_shift", *(segments.keys() - {"segments"})}
+    for name in files.keys() - others:
+        lines = files[name].splitlines(keepends=True)
+        assert (part / name).read_text() == "".join(x for x in lines if x.split()[0] in kept)
     succeed("validate_data_dir.py", part)
     before = read(data)
     succeed("subset_data_dir.py", *flags, data, words[-1], part)
@@ -295,13 +354,15 @@ def test_subset_cuts_recordings(tmp_path):
     write(tmp_path / "data", {**FILES, **SEGMENTS})
     succeed("subset_data_dir.py", "--first", "data", "2", "part", cwd=tmp_path)
     part = read(tmp_path / "part")
-    assert (part["wav.scp"], part["reco2dur"], part["reco2file_and_channel"]) == ("R1 1.wav\n", "R1 10\n", "R1 one A\n")
+    names = ("wav.scp", "reco2dur", "reco2file_and_channel")
+    assert [part[name] for name in names] == ["R1 1.wav\n", "R1 10\n", "R1 one A\n"]
 
 
 def test_subset_by_whole_speakers(data):
     sizes = {"a": 3, "b": 2, "c": 1}
     for number in range(1, 7):
-        succeed("subset_data_dir.py", "--speakers", "data", str(number), f"part{number}", cwd=data.parent)
+        words = ["--speakers", "data", str(number), f"part{number}"]
+        succeed("subset_data_dir.py", *words, cwd=data.parent)
         part = read(data.parent / f"part{number}")
         speakers = [line.split()[0] for line in part["spk2utt"].splitlines()]
         assert number <= sum(map(sizes.get, speakers)) < number + 3
@@ -312,10 +373,9 @@ def test_subset_by_whole_speakers(data):
 def test_subset_by_list_of_utterances(data, words):
     write(data.parent, {"list": "b-2 whatever\nz-1\na-1\r\n\n"})
     done = succeed("subset_data_dir.py", *words, "data", "part", cwd=data.parent)
-    assert done.stderr.splitlines() == [
-        "subset_data_dir.py: list: 1 of 3 names are not in the directory, the first is 'z-1'",
-        "subset_data_dir.py: part: 2 utterances out of 6",
-    ]
+    first, second = done.stderr.splitlines()
+    assert missing(first, ["subset_data_dir.py: list: ", "1 of 3", "'z-1'"]) == []
+    assert second == "subset_data_dir.py: part: 2 utterances out of 6"
     assert utts(data.parent / "part") == ["a-1", "b-2"]
 
 
@@ -332,22 +392,23 @@ def test_subset_by_list_of_speakers(data):
 
 
 @pytest.mark.parametrize(
-    "words, message",
+    "command, words",
     [
-        (["data", "7", "x"], "data: got 7 utterances to take, need 1 to 6, which it has. Ask for fewer"),
-        (["--per-spk", "data", "0", "x"], "data: got 0 utterances to take, need 1 to 6"),
-        (["data", "0", "x"], "data: got 0 utterances to take, need 1 to 6"),
-        (["--utt-list", "list", "data", "x"], "list: got 2 names, none of them in the directory, need one or more"),
-        (["--spk-list", "none", "data", "x"], "none: No such file or directory"),
-        (["--shortest", "data", "2", "x"], "data: got no length of 'a-1', need utt2num_frames or utt2dur of all utterances"),
-        (["data", "2", "file"], "file: File exists"),
+        ("data 7 x", ["data: ", "1 to 6", "found 7", "fewer"]),
+        ("--per-spk data 0 x", ["data: ", "1 to 6", "found 0"]),
+        ("data 0 x", ["data: ", "1 to 6", "found 0"]),
+        ("--utt-list list data x", ["list: ", "none", "2 names"]),
+        ("--spk-list none data x", ["none: No such file or directory"]),
+        ("--shortest data 2 x", ["data: ", "'a-1'", "utt2num_frames", "utt2dur"]),
+        ("data 2 file", ["file: File exists"]),
     ],
 )
-def test_subset_refuses(data, words, message):
+def test_subset_refuses(data, command, words):
     for name in ("utt2num_frames", "utt2dur"):
         (data / name).unlink()
     write(data.parent, {"list": "a\nb\n", "file": ""})
-    assert fail("subset_data_dir.py", *words, cwd=data.parent).startswith(message)
+    line = fail("subset_data_dir.py", *command.split(), cwd=data.parent)
+    assert line.startswith(words[0]) and missing(line, words) == []
     assert not (data.parent / "x").exists()
 
 
@@ -371,7 +432,8 @@ def test_copy_without_options_is_a_copy(data):
 def test_copy_renames_all_but_recordings(tmp_path, segments):
     files = {**FILES, **segments, "frame_shift": "0.01\n"}
     write(tmp_path / "data", files)
-    options = ["--spk-prefix", "x-", "--utt-prefix=x-", "--utt-suffix", "-noise", "--spk-suffix", "-2"]
+    options = ["--utt-prefix=x-", "--utt-suffix", "-noise"]
+    options += ["--spk-prefix", "x-", "--spk-suffix", "-2"]
     succeed("copy_data_dir.py", *options, "data", "copy", cwd=tmp_path)
     kept = {"frame_shift", *(name for name in segments if name != "segments")}
 
@@ -381,9 +443,12 @@ def test_copy_renames_all_but_recordings(tmp_path, segments):
         return re.sub(r"(?m) ([abc])$", r" x-\1-2", text) if name == "utt2spk" else text
 
     copied = read(tmp_path / "copy")
-    assert copied.pop("utt2uniq") == "".join(f"x-{utt}-noise {utt}\n" for utt in utts(tmp_path / "data"))
-    assert copied.pop("spk2utt").splitlines()[1:] == ["x-b-2 x-b-1-noise x-b-2-noise", "x-c-2 x-c-1-noise"]
-    assert copied == {name: files[name] if name in kept else renamed(name) for name in files if name != "spk2utt"}
+    utt2uniq = "".join(f"x-{utt}-noise {utt}\n" for utt in utts(tmp_path / "data"))
+    assert copied.pop("utt2uniq") == utt2uniq
+    spk2utt = copied.pop("spk2utt").splitlines()
+    assert spk2utt[1:] == ["x-b-2 x-b-1-noise x-b-2-noise", "x-c-2 x-c-1-noise"]
+    del files["spk2utt"]
+    assert copied == {name: files[name] if name in kept else renamed(name) for name in files}
 
 
 def test_copy_of_a_copy_remembers_the_first_names(data):
@@ -395,19 +460,21 @@ def test_copy_of_a_copy_remembers_the_first_names(data):
 
 
 def test_copy_says_what_is_wrong_with_it(data):
-    done = run("copy_data_dir.py", "--utt-prefix", "1-", "--spk-suffix", "-x", data, data.parent / "copy")
+    options = ["--utt-prefix", "1-", "--spk-suffix", "-x"]
+    done = run("copy_data_dir.py", *options, data, data.parent / "copy")
     assert (done.returncode, done.stderr) == (0, "")
     edit(data / "text", ("one", "\a"))
     done = run("copy_data_dir.py", "data", "copy", cwd=data.parent)
     assert done.returncode == 1
-    assert "validate_data_dir.py: copy/text:1: got '\\x07', need words" in done.stderr
+    assert missing(done.stderr, ["validate_data_dir.py: copy/text:1: ", r"found '\x07'"]) == []
     succeed("copy_data_dir.py", "--validate-opts", "--non-print", data, data.parent / "copy")
 
 
 def test_copy_keeps_every_old_state(data):
-    copy = write(data.parent / "copy", {"utt2spk": "old-1 old\n", "utt2old": "old-1 x\n", "notes": "stay"})
+    old = {"utt2spk": "old-1 old\n", "utt2old": "old-1 x\n"}
+    copy = write(data.parent / "copy", {**old, "notes": "stay"})
     succeed("copy_data_dir.py", data, copy)
     succeed("copy_data_dir.py", "--spk-prefix", "x-", "--utt-prefix", "x-", data, copy)
-    assert read(copy / ".backup") == {"utt2spk": "old-1 old\n", "utt2old": "old-1 x\n"}
+    assert read(copy / ".backup") == old
     assert read(copy / ".backup2") == FILES
     assert (copy / "notes").read_text() == "stay"
