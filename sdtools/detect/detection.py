@@ -14,7 +14,7 @@ from sdtools.detect import quality
 from sdtools.detect.model import Model
 from sdtools.errors import SdError
 from sdtools.scoring.evaluation import word
-from sdtools.tables.specifiers import read_scp
+from sdtools.tables.input import read_scp
 
 
 @dataclass(frozen=True)

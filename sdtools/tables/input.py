@@ -1,77 +1,94 @@
-"""Kaldi's extended file names (a file, ``file:byte``, ``-``, a command with ``|``) as bytes in and out, whole or not at all."""
+"""Kaldi's extended file names for reading: a file, `file:byte`, `-`, or `command |`.
+
+Script files, which hold such names, are read here, too.
+"""
+
+from __future__ import annotations
 
 import math
 import os
 import re
 import stat
+import struct
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from typing import IO, Any, NoReturn, cast
 
 import numpy as np
 
 from sdtools.errors import SdError
 
-AHEAD_BYTES = 512  # read with every array: room for the next key and header, so that an object costs one system call
+AHEAD_BYTES = 512  # read behind an array: the next key and header cost no system call
 BUFFER_BYTES = 1 << 16  # for text and streams
-MAX_DRAIN_BYTES = (
-    1 << 24
-)  # that a command may say behind the last object: a few numbers, the end of a sound file
+MAX_DRAIN_BYTES = 1 << 24  # read behind the last object: a few numbers, the end of a sound file
 MAX_OFFSET_DIGITS = 18
-FIFO_PATIENCE_SEC = 10  # for somebody to open the other end of a named pipe
+FIFO_PATIENCE_SEC = 10  # for another program to open the other end of a named pipe
 DESCRIPTOR = re.compile(r"/dev/(stdin|stdout|stderr)|/(?:dev|proc/self)/fd/([0-9]{1,9})")
-TABLE = re.compile(
-    r"(\w+,)*(ark|scp)(,\w+)*:"
-)  # how the name of a table begins, and that of a file does not
-SHELL = ["bash", "-o", "pipefail", "-c"]  # of a pipeline each program counts
-U1 = np.dtype("u1")
+TABLE = re.compile(r"(\w+,)*(ark|scp)(,\w+)*:")  # the name of a table begins so, a file's does not
+SHELL = ["bash", "-o", "pipefail", "-c"]  # every program of a pipeline counts
 
 
 class Input:
-    """Bytes of a file, ``file:byte``, ``-`` or ``command |``; a read is exact or raises SdError."""
+    """Bytes of a file, `file:byte`, `-` or `command |`; every read is exact.
 
-    def __init__(self, rxfilename, allow_pipes=True):
+    Parameters
+    ----------
+    rxfilename
+        Kaldi's extended file name.
+    allow_pipes
+        Whether a command may run.
+
+    Attributes
+    ----------
+    position
+        Number of bytes read, or the offset in a file.
+    size
+        Bytes of a regular file, else None.
+
+    Raises
+    ------
+    SdError
+        If the input cannot be opened, or later read.
+    """
+
+    def __init__(self, rxfilename: str, allow_pipes: bool = True):
         self.name, offset = rxfilename, 0
-        self.position, self.size, self.process = (
-            0,
-            None,
-            None,
-        )  # the size is known of regular files only
-        if rxfilename in ("", "-"):
+        self.position = 0
+        self.size: int | None = None
+        self.process: subprocess.Popen[bytes] | None = None
+        self.file: IO[bytes]
+        is_standard = rxfilename in ("", "-")
+        if is_standard:
             self.name = "standard input"
             if sys.stdin is None:
-                raise SdError(
-                    "standard input: got 'closed', need an open one. Redirect it, or name a file"
-                )
+                raise SdError(self.name, "it is closed", hint="Redirect it, or name a file")
             self.file = open(0, "rb", 0, closefd=False)  # noqa: SIM115 - closed by close()
         elif rxfilename.endswith("|"):
             if not allow_pipes:
-                raise SdError(
-                    f"{rxfilename}: got a command, need a file. Say --allow-pipes=true if you trust the script file"
-                )
-            self.process = subprocess.Popen(
-                [*SHELL, rxfilename[:-1]], stdout=subprocess.PIPE, bufsize=0
-            )
-            self.file = self.process.stdout
+                hint = "Use --allow-pipes=true if you trust the script file"
+                raise SdError(rxfilename, "commands in a script file are not run", hint=hint)
+            command = [*SHELL, rxfilename[:-1]]
+            self.process = subprocess.Popen(command, stdout=subprocess.PIPE, bufsize=0)
+            self.file = cast(IO[bytes], self.process.stdout)
         else:
             check_is_no_table(rxfilename)
             self.name, offset = split_offset(rxfilename)
             try:
-                self.file = open(self.name, "rb", 0, opener=_open_at_once)  # noqa: SIM115 - closed by close()
+                self.file = open(self.name, "rb", 0, opener=_open_at_once)  # noqa: SIM115 - the same
             except (OSError, ValueError) as e:
-                raise SdError(
-                    f"{self.name}: got '{getattr(e, 'strerror', e)}', need a readable file. Check the path"
-                ) from None
+                reason = getattr(e, "strerror", None) or e
+                raise SdError(self.name, f"cannot read: {reason}", hint="Check the path") from None
         self._descriptor = self.file.fileno()
         self._bytes = bytearray(BUFFER_BYTES)
         self._buffer = memoryview(self._bytes)
-        self._ahead = self._buffer[:AHEAD_BYTES]
-        self._base = self._stop = (
-            0  # place of the buffer's first byte, number of its bytes; the position is always among them or behind
-        )
+        # Place of the buffer's first byte, and number of its bytes. The position is always
+        # among them or right behind.
+        self._base = self._stop = 0
         try:
-            if self.process is None and rxfilename not in ("", "-"):
+            if self.process is None and not is_standard:
                 self._size_up()
             self.seek(offset)
         except SdError:
@@ -79,12 +96,12 @@ class Input:
             raise
 
     @property
-    def where(self):
+    def where(self) -> str:
         """Where the next byte comes from."""
         return f"{self.name}:{self.position}"
 
-    def _size_up(self):
-        """Learn the size of a regular file, wait for the writer of a named pipe, refuse a device without an end."""
+    def _size_up(self) -> None:
+        """Get the size of a file, wait for the writer of a pipe, refuse an endless device."""
         status = os.fstat(self._descriptor)
         if stat.S_ISREG(status.st_mode):
             self.size = status.st_size
@@ -94,51 +111,46 @@ class Input:
         elif stat.S_ISBLK(status.st_mode) or (
             stat.S_ISCHR(status.st_mode) and not _has_end(self._descriptor, status)
         ):
-            raise SdError(
-                f"{self.name}: got a device, need a file, a pipe or a terminal, which end. Check the path"
-            )
+            hint = "Name a file, a pipe or a terminal"
+            raise SdError(self.name, "this device has no end", hint=hint)
 
-    def _await_writer(self):
-        """Take the first bytes of a named pipe as soon as somebody writes into it."""
+    def _await_writer(self) -> None:
+        """Take the first bytes of a named pipe as soon as a program writes them."""
         deadline = time.monotonic() + FIFO_PATIENCE_SEC
-        with suppress(BlockingIOError):  # a writer that has nothing to say yet
+        with suppress(BlockingIOError):  # the writer has opened the pipe and not yet written
             while not (num_read := os.readv(self._descriptor, (self._buffer,))):
                 if time.monotonic() > deadline:
-                    need = "a program that does. Start it, or check the path"
-                    raise SdError(
-                        f"{self.name}: got a pipe into which nobody writes for {FIFO_PATIENCE_SEC} s, need {need}"
-                    )
+                    what = f"no program has written to this pipe for {FIFO_PATIENCE_SEC} s"
+                    raise SdError(self.name, what, hint="Start the program, or check the path")
                 time.sleep(0.01)
             self._stop = num_read
 
-    def seek(self, offset):
+    def seek(self, offset: int) -> None:
         """Go to a byte of a regular file."""
         if offset == self.position:
             return
         if offset >= (self.size or 0):
-            raise SdError(
-                f"{self.name}: offset: got {offset}, need less than {self.size or 0}; it belongs to another archive"
-            )
+            need = f"less than the size, {self.size or 0}"
+            hint = "The offset is of another archive: write the script file again"
+            raise SdError(self.name, "offset", got=offset, need=need, hint=hint)
         if not 0 <= offset - self._base <= self._stop:
             self._base, self._stop = offset, 0
         self.position = offset
 
-    def fail_short(self, got, need):
+    def fail_short(self, got: str, need: str) -> NoReturn:
         """Raise the error for data that end too early, which a failed command explains."""
         if self.process is not None:
             check_status(self.name, self.process)
-        raise SdError(
-            f"{self.where}: data: got {got} bytes, need {need}; the file is cut short or damaged. Write it again"
-        )
+        hint = "The file is cut short or damaged: write it again"
+        raise SdError(self.where, "data", got=got, need=need, hint=hint)
 
-    def _fail_system(self, e):
+    def _fail_system(self, error: OSError) -> NoReturn:
         """Raise the error for a read that the system refuses."""
-        raise SdError(
-            f"{self.where}: read: got '{e.strerror}', need a readable file. Check the disk"
-        ) from None
+        what = f"cannot read: {error.strerror}"
+        raise SdError(self.where, what, hint="Check the disk") from None
 
-    def _fill(self, size=AHEAD_BYTES):
-        """Read on behind what is left in the buffer; return the number of new bytes, 0 at the end."""
+    def _fill(self, size: int = AHEAD_BYTES) -> int:
+        """Read on behind what is left in the buffer; return the number of new bytes."""
         rest = self._bytes[self.position - self._base : self._stop]
         self._buffer[: len(rest)] = rest
         self._base, self._stop = self.position, len(rest)
@@ -153,54 +165,60 @@ class Input:
         self._stop += num_read
         return num_read
 
-    def peek(self, least=1, most=1):
-        """Return the next bytes at hand without taking them; fewer than the least only at the end."""
+    def peek(self, least: int = 1, most: int = 1) -> bytes:
+        """Return the next bytes without taking them; fewer than `least` only at the end."""
         while self._base + self._stop - self.position < least and self._fill():
             pass
         start = self.position - self._base
-        stop = start + most
-        return self._buffer[start : stop if stop < self._stop else self._stop].tobytes()
+        stop = min(start + most, self._stop)
+        return self._buffer[start:stop].tobytes()
 
-    def peek_struct(self, layout):
-        """Return the fields of the next bytes, which are not taken; None if fewer are at hand."""
+    def peek_struct(self, layout: struct.Struct) -> tuple[Any, ...] | None:
+        """Return the fields of the next bytes, which stay; None if fewer are at hand."""
         start = self.position - self._base
         return layout.unpack_from(self._bytes, start) if start + layout.size <= self._stop else None
 
-    def read(self, num_bytes):
-        """Return exactly so many bytes."""
+    def read(self, num_bytes: int) -> bytearray | memoryview:
+        """Return exactly so many bytes; more than the file holds take no memory."""
         start = self.position - self._base
         stop = start + num_bytes
-        if stop > self._stop:
-            return self.read_array(U1, (num_bytes,)).tobytes()
-        self.position += num_bytes
-        return self._buffer[start:stop].tobytes()
+        if stop <= self._stop:
+            self.position += num_bytes
+            return self._bytes[start:stop]
+        return self._read_stream(num_bytes) if self.size is None else self._read_file(num_bytes)
 
-    def read_array(self, dtype, shape):
-        """Return a new array; more than the file holds is refused before memory is taken."""
+    def read_array(self, dtype: np.dtype[Any], shape: tuple[int, ...]) -> np.ndarray:
+        """Return a new array."""
         num_bytes = dtype.itemsize * math.prod(shape)
-        if self.size is None or not num_bytes:
-            return self._read_stream(num_bytes).view(dtype).reshape(shape)
+        return np.frombuffer(self.read(num_bytes), dtype).reshape(shape)
+
+    def _read_file(self, num_bytes: int) -> memoryview:
+        """Bytes of a regular file and, into the buffer, some behind them in one call."""
         position = self.position
-        stop = position + num_bytes
-        if stop > self.size:
-            self.fail_short(self.size - position, num_bytes)
-        array = np.empty(shape, dtype)
+        self._base, self._stop = position, 0
+        if position + num_bytes > cast(int, self.size):
+            left = cast(int, self.size) - position
+            self.fail_short(f"{left} bytes", f"{num_bytes} bytes")
+        data = memoryview(np.empty(num_bytes, np.uint8))
+        num_read = 0
         try:
-            num_read = os.preadv(self._descriptor, (array, self._ahead), position)
             while num_read < num_bytes:  # at most 2 GiB come at once
-                rest = memoryview(array).cast("B")[num_read:]
-                num_new = os.preadv(self._descriptor, (rest, self._ahead), position + num_read)
+                views: tuple[Any, ...] = (data[num_read:], self._buffer[:AHEAD_BYTES])
+                num_new = os.preadv(self._descriptor, views, position + num_read)
                 if not num_new:
-                    self.fail_short(num_read, num_bytes)
+                    self.fail_short(f"{num_read} bytes", f"{num_bytes} bytes")
                 num_read += num_new
         except OSError as e:
             self._fail_system(e)
-        self.position = self._base = stop
+        self.position = self._base = position + num_bytes
         self._stop = num_read - num_bytes
-        return array
+        return data
 
-    def _take(self, most, end=None):
-        """Next bytes at hand, at most so many and none behind the end, as a view to be used at once; empty only at the end of all."""
+    def _take(self, most: int, end: bytes | None = None) -> memoryview:
+        """Next bytes at hand, at most `most` and none behind `end`; empty only at the end.
+
+        The view must be used at once.
+        """
         start = self.position - self._base
         if start == self._stop:
             self._fill(BUFFER_BYTES)
@@ -211,24 +229,24 @@ class Input:
         self.position += stop - start
         return self._buffer[start:stop]
 
-    def _read_stream(self, num_bytes):
-        """Bytes of a stream, as an array; memory grows with what really comes."""
+    def _read_stream(self, num_bytes: int) -> bytearray:
+        """Bytes of a stream; memory grows with what comes."""
         data, start = bytearray(), self.position
         while (missing := num_bytes - len(data)) and (piece := self._take(missing)):
             data += piece
         if missing:
             self.position = start
-            self.fail_short(len(data), num_bytes)
-        return np.frombuffer(data, U1)
+            self.fail_short(f"{len(data)} bytes", f"{num_bytes} bytes")
+        return data
 
-    def read_line(self):
-        """Return the bytes up to and with the newline; at the end, what is left without one."""
+    def read_line(self) -> bytes:
+        """Return the bytes up to and with the newline; at the end, what is left."""
         line = bytearray()
         while not line.endswith(b"\n") and (piece := self._take(BUFFER_BYTES, b"\n")):
             line += piece
         return bytes(line)
 
-    def read_all(self):
+    def read_all(self) -> bytes:
         """Return the bytes that are left; a command must have ended well."""
         data = bytearray()
         while piece := self._take(BUFFER_BYTES):
@@ -237,85 +255,139 @@ class Input:
             check_status(self.name, self.process)
         return bytes(data)
 
-    def drain(self):
-        """Read what a command still says, within a bound; return whether it came to its end."""
+    def drain(self) -> bool:
+        """Read what is left, within a bound; return whether the end came."""
         end = self.position + MAX_DRAIN_BYTES
         while self.position < end:
             if not self._take(BUFFER_BYTES):
                 return True
         return False
 
-    def finish(self):
+    def finish(self) -> None:
         """Close after the last read; a command must have ended well."""
         if self.process is not None:
             if not self.drain():
-                raise SdError(
-                    f"{self.name}: got more data behind one object, need a command that ends there. Correct the command"
-                )
+                what = "the command writes more than one object"
+                raise SdError(self.name, what, hint="Correct the command")
             check_status(self.name, self.process)
         self.close()
 
-    def close(self):
-        """Close, without judging a command that had more to say."""
+    def close(self) -> None:
+        """Close; a command that has not ended is stopped."""
         self.file.close()
         if self.process is not None:
             self.process.terminate()
             self.process.wait()
 
 
-def _open_at_once(path, flags):
+def _open_at_once(path: str, flags: int) -> int:
     """Descriptor of a path; of a named pipe without waiting for its other end."""
     return os.open(path, flags | os.O_NONBLOCK if is_fifo(path) else flags)
 
 
-def is_fifo(path):
+def is_fifo(path: str) -> bool:
     """Whether a path is a named pipe; what is open already, such as /dev/stdin, has both ends."""
     try:
-        return stat.S_ISFIFO(os.stat(path).st_mode) and not DESCRIPTOR.fullmatch(
-            os.path.abspath(path)
-        )
+        is_open = DESCRIPTOR.fullmatch(os.path.abspath(path))
+        return stat.S_ISFIFO(os.stat(path).st_mode) and not is_open
     except (OSError, ValueError):
         return False
 
 
-def _has_end(descriptor, status):
+def _has_end(descriptor: int, status: os.stat_result) -> bool:
     """Whether a character device is a terminal, or the null device."""
     return os.isatty(descriptor) or status.st_rdev == os.stat(os.devnull).st_rdev
 
 
-def check_is_no_table(name):
+def check_is_no_table(name: str) -> None:
     """Refuse a table's name where a file's is needed, as Kaldi does."""
     if TABLE.match(name):
-        raise SdError(
-            f"{name}: got the name of a table, need that of a file. Leave out what stands before the colon, and the colon"
-        )
+        what = "this names a table, but a file is needed here"
+        raise SdError(name, what, hint="Remove everything up to the colon")
 
 
-def split_offset(rxfilename):
-    """Split ``file:byte`` into the file and the byte, 0 where none is given."""
+def split_offset(rxfilename: str) -> tuple[str, int]:
+    """Split `file:byte` into the file and the byte, which is 0 if it is absent.
+
+    Raises
+    ------
+    SdError
+        If the number is longer than any size of a file.
+    """
     path, _, digits = rxfilename.rpartition(":")
     if not (path and digits.isdecimal() and digits.isascii()):
         return rxfilename, 0
     if len(digits) > MAX_OFFSET_DIGITS:
-        raise SdError(
-            f"{path}: offset: got {digits[:MAX_OFFSET_DIGITS]}..., need {MAX_OFFSET_DIGITS} digits or fewer. Correct it"
-        )
+        got, need = f"{digits[:MAX_OFFSET_DIGITS]}...", f"at most {MAX_OFFSET_DIGITS} digits"
+        raise SdError(path, "offset", got=got, need=need, hint="Correct it")
     return path, int(digits)
 
 
-def check_status(name, process):
+def check_status(name: str, process: subprocess.Popen[bytes]) -> None:
+    """Wait for a command; its exit status must be 0."""
     if status := process.wait():
-        raise SdError(
-            f"{name}: exit status of the command: got {status}, need 0. Run it by itself to see why"
-        )
+        hint = "Run it by itself to see why"
+        raise SdError(name, "exit status of the command", got=status, need=0, hint=hint)
 
 
 @contextmanager
-def open_input(rxfilename, allow_pipes=True):
-    """Open an Input; if it is a command, its exit status is judged at the end of the with-block."""
+def open_input(rxfilename: str, allow_pipes: bool = True) -> Iterator[Input]:
+    """Open an `Input`; at the end of the with-block a command must have ended well."""
     source = Input(rxfilename, allow_pipes)
     try:
         yield source
         source.finish()
     finally:
         source.close()
+
+
+def read_scp(rxfilename: str) -> list[tuple[str, str]]:
+    """Return key and value of every line of a script file.
+
+    Raises
+    ------
+    SdError
+        If a line lacks a key or a value.
+    """
+    with open_input(rxfilename) as source:
+        lines = source.read_all().split(b"\n")
+    if not lines[-1]:
+        lines.pop()
+    try:
+        pairs = (line.split(None, 1) for line in lines)
+        return [(key.decode(), value.rstrip().decode()) for key, value in pairs]
+    except ValueError:
+        bad = ((number, line) for number, line in enumerate(lines, 1) if not _is_pair(line))
+        number, line = next(bad)
+    where, need = f"{source.name}:{number}", "a key and a value in UTF-8"
+    hint = "Complete or remove the line"
+    raise SdError(where, "line", got=repr(line[:40]), need=need, hint=hint)
+
+
+def _is_pair(line: bytes) -> bool:
+    """Whether a line has a key and a value."""
+    try:
+        line.decode()
+    except ValueError:
+        return False
+    return len(line.split(None, 1)) == 2
+
+
+def index_pairs(pairs: list[tuple[str, str]], name: str) -> dict[str, str]:
+    """Return the pairs of a script file as a dict, in the order of its lines.
+
+    Raises
+    ------
+    SdError
+        If a key comes twice.
+    """
+    table = dict(pairs)
+    if len(table) < len(pairs):
+        first: dict[str, int] = {}
+        for number, (key, _) in enumerate(pairs, 1):
+            if key in first:
+                got = f"{key} again, first on line {first[key]}"
+                need, hint = "every key once", "Remove one of the lines"
+                raise SdError(f"{name}:{number}", "key", got=got, need=need, hint=hint)
+            first[key] = number
+    return table

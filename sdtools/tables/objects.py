@@ -9,7 +9,6 @@ import numpy as np
 
 from sdtools.errors import SdError
 from sdtools.tables.compression import compress, expand, layout
-from sdtools.tables.input import U1
 
 KINDS = {
     "matrix": "a matrix",
@@ -33,6 +32,7 @@ STORED = {  # mark and tag: kind, header behind them, type of the data
 TAG_BYTES, HEAD_BYTES = 5, 22
 FLOAT_MATRIX = struct.Struct("<5sbibi")
 F4 = np.dtype("<f4")
+U1 = np.dtype("u1")
 INT_ITEM = np.dtype([("width", "i1"), ("value", "<i4")])
 ROW, BLANK = re.compile(rb"[^\n;]+"), re.compile(rb"\s")
 PIECE_BYTES = 1 << 16  # of text split at once: a word takes many times its letters
@@ -63,7 +63,7 @@ def _read_binary_floats(source, kind, head):
         raise _wrong_object(source.where, kind, head[2:])
     head_bytes = TAG_BYTES + header.size
     if len(head) < head_bytes:
-        source.fail_short(len(head), head_bytes)
+        source.fail_short(f"{len(head)} bytes", f"{head_bytes} bytes")
     fields = header.unpack_from(head, TAG_BYTES)
     if dtype is None:
         *blank, start, extent, rows, cols = fields
@@ -89,7 +89,7 @@ def _read_codes(source, tag, start, extent, shape):
             b"\0"
         ):  # Kaldi ends an empty compressed matrix with four zero bytes
             raise SdError(
-                f"{source.where}: empty compressed matrix: got {tail} behind it, need 4 zero bytes. Write it again"
+                f"{source.where}: empty compressed matrix: got {bytes(tail)} behind it, need 4 zero bytes. Write it again"
             )
         return np.empty(shape, np.float32)
     codes = [source.read_array(*part) for part in layout(tag, *shape)]
@@ -155,7 +155,7 @@ def _read_text_floats(source, kind, head):
         line = source.read_line()
         text += line
         if not line:
-            source.fail_short(len(text), "a ] at their end")
+            source.fail_short(f"{len(text)} bytes", "a ] at the end")
     blank, _, rest = bytes(text).partition(b"[")
     del text
     if blank.strip():
@@ -178,7 +178,7 @@ def _read_text_floats(source, kind, head):
 
 def _read_binary_numbers(source, kind):
     """Int, float or int vector with its binary mark."""
-    width = source.read(3)[2:]
+    width = bytes(source.read(3)[2:])
     if width == b"\4" or (width == b"\x08" and kind == "float"):
         code = {b"\4": "<f", b"\x08": "<d"}[width] if kind == "float" else "<i"
         (number,) = struct.unpack(code, source.read(width[0]))
@@ -194,7 +194,7 @@ def _read_text_line(source, kind):
     """Int, float, int vector, token or tokens: the rest of the line."""
     where, line = source.where, source.read_line()
     if not line.endswith(b"\n"):
-        source.fail_short(len(line), "a newline after them")
+        source.fail_short(f"{len(line)} bytes", "a newline at the end")
     try:
         if kind in ("token", "tokens"):
             words = [word.decode() for word in line.split()]

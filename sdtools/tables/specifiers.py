@@ -3,7 +3,7 @@
 import re
 
 from sdtools.errors import SdError
-from sdtools.tables.input import TABLE, open_input, split_offset
+from sdtools.tables.input import TABLE, split_offset
 
 PAIRS = {"o": "no", "s": "ns", "cs": "ncs", "p": "np", "bg": "nbg", "b": "t"}
 READ_OPTIONS = PAIRS | {off: on for on, off in PAIRS.items()}  # with what takes each back
@@ -72,57 +72,3 @@ def parse_wspecifier(wspecifier):
                 f"{wspecifier!r}: not a table to write, need a file without | or :number at its end. Rename {file}"
             )
     return options, ark, scp
-
-
-def read_scp(rxfilename):
-    """Return key and value of every line of a script file, a list of pairs.
-
-    Raises
-    ------
-    SdError
-        On a line without key and value.
-    """
-    with open_input(rxfilename) as source:
-        lines = source.read_all().split(b"\n")
-    if not lines[-1]:
-        lines.pop()
-    try:
-        return [
-            (key.decode(), value.rstrip().decode())
-            for key, value in (line.split(None, 1) for line in lines)
-        ]
-    except ValueError:
-        number, line = next(
-            (number, line) for number, line in enumerate(lines, 1) if not _is_pair(line)
-        )
-    where = f"{source.name}:{number}"
-    raise SdError(
-        f"{where}: line: got {line[:40]!r}, need a key and a value in UTF-8. Complete or remove it"
-    )
-
-
-def _is_pair(line):
-    try:
-        line.decode()
-    except ValueError:
-        return False
-    return len(line.split(None, 1)) == 2
-
-
-def index_pairs(pairs, name):
-    """Return the pairs of a script file as a dict, in the order of its lines.
-
-    Raises
-    ------
-    SdError
-        On a key that comes twice.
-    """
-    table = dict(pairs)
-    if len(table) < len(pairs):
-        first = {}
-        for number, (key, _) in enumerate(pairs, 1):
-            if key in first:
-                where = f"{name}:{number}: key: got {key} again, first at {name}:{first[key]}"
-                raise SdError(f"{where}, need every key once. Remove one of the lines")
-            first[key] = number
-    return table

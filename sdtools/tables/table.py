@@ -16,10 +16,10 @@ from typing import Any
 import numpy as np
 
 from sdtools.errors import SdError
-from sdtools.tables.input import AHEAD_BYTES, Input, split_offset
+from sdtools.tables.input import AHEAD_BYTES, Input, index_pairs, read_scp, split_offset
 from sdtools.tables.objects import KINDS, apply_range, encode, is_word, read_object
 from sdtools.tables.output import Output
-from sdtools.tables.specifiers import index_pairs, parse_rspecifier, parse_wspecifier, read_scp
+from sdtools.tables.specifiers import parse_rspecifier, parse_wspecifier
 
 MAX_KEY_BYTES = 1 << 16  # more is damage, or no archive
 

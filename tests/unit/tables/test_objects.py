@@ -268,7 +268,7 @@ def test_long_numbers_in_a_range_are_refused():
         (b" [ 1_0 ]\n", "vector", "text vector: got"),
         (b" [ 1e999 ]\n", "vector", "text vector: got"),
         (b" [ 1 ] 2\n", "vector", "text vector: got"),
-        (b" [ 1 2\n", "matrix", "data: got 7 bytes, need a ] at their end"),
+        (b" [ 1 2\n", "matrix", "data: expected a ] at the end, found 7 bytes"),
         (b" " * 30 + b"x [ 1 ]\n", "vector", "object: got b' {20}', need a vector"),
         (b"1.5 \n", "int", "object: got b'1.5 ..', need an integer"),
         (b"2147483648 \n", "int", "need an integer"),

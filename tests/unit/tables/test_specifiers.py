@@ -1,10 +1,9 @@
 import re
-import time
 
 import pytest
 
 from sdtools.errors import SdError
-from sdtools.tables.specifiers import index_pairs, parse_rspecifier, parse_wspecifier, read_scp
+from sdtools.tables.specifiers import parse_rspecifier, parse_wspecifier
 
 
 @pytest.mark.parametrize(
@@ -78,40 +77,3 @@ def test_names_that_mean_something_else_to_a_reader_are_not_written(name):
         + ": not a table to write, need a file without | or :number at its end. ",
     ):
         parse_wspecifier(name)
-
-
-def test_script_file_is_split_at_the_first_blank(tmp_path):
-    (tmp_path / "x.scp").write_bytes(b"a \t name with:colon \r\n  b\tx[0:1]\na cat y |")
-    assert read_scp(f"{tmp_path}/x.scp") == [
-        ("a", "name with:colon"),
-        ("b", "x[0:1]"),
-        ("a", "cat y |"),
-    ]
-
-
-def test_index_has_every_key_once():
-    assert index_pairs([("b", "x"), ("a", "y")], "x.scp") == {"b": "x", "a": "y"}
-    with pytest.raises(
-        SdError,
-        match="^x.scp:3: key: got a again, first at x.scp:2, need every key once. Remove one of the lines$",
-    ):
-        index_pairs([("b", "x"), ("a", "y"), ("a", "x"), ("b", "x")], "x.scp")
-
-
-def test_opening_a_script_file_costs_little_more_than_splitting_its_lines(tmp_path):
-    lines = "".join(
-        f"spk{i // 10:05d}-utt{i:06d} /data/feats/raw_cf_sd0.{i // 1000}.ark:{i * 96032 + 20}\n"
-        for i in range(100_000)
-    )
-    (tmp_path / "x.scp").write_text(lines, encoding="utf-8")
-
-    def seconds(function):
-        times = []
-        for _ in range(3):
-            start = time.perf_counter()
-            function()
-            times.append(time.perf_counter() - start)
-        return min(times)
-
-    plain = seconds(lambda: dict(line.split(" ") for line in lines.splitlines()))
-    assert seconds(lambda: read_scp(f"{tmp_path}/x.scp")) < 20 * plain  # measured: 3

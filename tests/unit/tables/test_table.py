@@ -114,7 +114,7 @@ def test_bad_entry_leaves_a_script_file_usable(feats):
     assert [key for key, _ in failed] == ["gone", "bad", "odd"]
     assert (
         failed[0][1]
-        == "absent.ark: got 'No such file or directory', need a readable file. Check the path"
+        == "absent.ark: cannot read: No such file or directory. Check the path."
     )
     assert failed[1][1].startswith("feats.ark:3: object: got ")
 
@@ -163,30 +163,30 @@ def test_permissive_archive_ends_where_the_damage_begins(feats):
     os.truncate("feats.ark", os.path.getsize("feats.ark") - 1)
     with (
         open_table("ark,p:feats.ark") as table,
-        pytest.warns(UserWarning, match="reading ends here: feats.ark:.*the file is cut short"),
+        pytest.warns(UserWarning, match="reading ends here: feats.ark:.*[Tt]he file is cut short"),
     ):
         assert [entry.key for entry in table] == ["utt0", "utt1", "utt2", "utt3"]
         assert table.num_skipped == 1
 
 
 def test_failing_pipe_is_an_error_even_after_whole_data(feats):
-    with pytest.raises(SdError, match="exit status of the command: got 7"):
+    with pytest.raises(SdError, match="exit status of the command: expected 0, found 7"):
         read("ark:cat feats.ark; exit 7 |")
-    with pytest.raises(SdError, match="exit status of the command: got 127"):
+    with pytest.raises(SdError, match="exit status of the command: expected 0, found 127"):
         read("ark:no-such-command |")
 
 
 def test_pipe_inside_a_script_file_runs_only_if_allowed(feats):
     Path("x.scp").write_text("a touch ran; tail -c +6 feats.ark |\nb tail -c +6 feats.ark |[0:1]\n")
     with pytest.raises(
-        SdError, match="need a file. Say --allow-pipes=true if you trust the script file"
+        SdError, match="Use --allow-pipes=true if you trust the script file"
     ):
         read("scp:x.scp")
     assert not os.path.exists("ran")
     assert same(read("scp:x.scp", allow_pipes=True), {"a": feats["utt0"], "b": feats["utt0"][:2]})
     assert os.path.exists("ran")
     Path("y.scp").write_text("a tail -c +6 feats.ark; exit 3 |\n")
-    with pytest.raises(SdError, match="exit status of the command: got 3"):
+    with pytest.raises(SdError, match="exit status of the command: expected 0, found 3"):
         read("scp:y.scp", allow_pipes=True)
 
 
@@ -195,10 +195,10 @@ def test_pipe_inside_a_script_file_runs_only_if_allowed(feats):
     [
         (
             b"a x\n\nb y\n",
-            "x.scp:2: line: got b'', need a key and a value in UTF-8. Complete or remove it",
+            "x.scp:2: line: expected a key and a value in UTF-8, found b''. Complete or remove",
         ),
-        (b"a x\nb \n", "x.scp:2: line: got b'b ', need a key and a value"),
-        (b"a x\nb \xff\n", "x.scp:2: line: got"),
+        (b"a x\nb \n", "x.scp:2: line: expected a key and a value in UTF-8, found b'b '"),
+        (b"a x\nb \xff\n", "x.scp:2: line: expected"),
     ],
 )
 def test_bad_lines_are_named(tmp_path, monkeypatch, text, message):
@@ -276,7 +276,7 @@ def test_values_by_key(feats, rspecifier):
 def test_status_of_a_command_is_judged_though_keys_were_not_all_asked_for(feats):
     rspecifier = "ark:cat feats.ark; exit 3 |"
     with (
-        pytest.raises(SdError, match="exit status of the command: got 3"),
+        pytest.raises(SdError, match="exit status of the command: expected 0, found 3"),
         open_random_table(rspecifier) as table,
     ):
         assert "utt0" in table
@@ -297,7 +297,7 @@ def test_script_file_with_a_key_twice_has_values_in_order_only(feats):
         assert [entry.key for entry in table] == ["b", "a", "b"]
     with pytest.raises(
         SdError,
-        match="^x.scp:3: key: got b again, first at x.scp:1, need every key once. Remove one of the lines$",
+        match="^x.scp:3: key: expected every key once, found b again, first on line 1. Remove one",
     ):
         open_random_table("scp,p:x.scp")
 
@@ -365,12 +365,12 @@ def test_sorted_archive_is_read_no_further_than_it_takes(letters):
     with open_random_table("ark,s:abde.ark") as table:
         assert ask(table, "c", "d") == [False, 4]
         for _ in range(2):
-            with pytest.raises(SdError, match="the file is cut short"):
+            with pytest.raises(SdError, match="[Tt]he file is cut short"):
                 "dd" in table  # noqa: B015
     with open_random_table("ark:abde.ark") as table:
         assert ask(table, "d") == [4]
         for _ in range(2):
-            with pytest.raises(SdError, match="the file is cut short"):
+            with pytest.raises(SdError, match="[Tt]he file is cut short"):
                 "c" in table  # noqa: B015
         assert ask(table, "a") == [1]
 
@@ -421,7 +421,7 @@ def test_permissive_table_lacks_exactly_the_bad_entries(feats):
     os.truncate("feats.ark", os.path.getsize("feats.ark") - 1)
     with open_random_table("ark,p:feats.ark") as table:
         with pytest.warns(
-            UserWarning, match="^reading ends here: feats.ark:.*the file is cut short"
+            UserWarning, match="^reading ends here: feats.ark:.*[Tt]he file is cut short"
         ):
             assert [key for key in feats if key in table] == ["utt0", "utt1", "utt2", "utt3"]
         assert table.num_skipped == 1
@@ -473,7 +473,7 @@ def test_flush_reaches_the_disk_at_once(tmp_path):
 def test_pipe_output(feats):
     write("ark:| gzip -c > x.gz", feats)
     assert same(read("ark:gunzip -c x.gz |"), feats)
-    with pytest.raises(SdError, match="exit status of the command: got 9, need 0"):
+    with pytest.raises(SdError, match="exit status of the command: expected 0, found 9"):
         write("ark:| cat > x; exit 9", feats)
     with (
         pytest.raises(SdError, match="exit status|Broken pipe"),
@@ -484,7 +484,7 @@ def test_pipe_output(feats):
 
 
 def test_full_disk_is_an_error_and_stays_one():
-    message = "^/dev/full: write: got '{}', need a place to write to. Check path, rights and room$"
+    message = "^/dev/full: cannot write: {}. Check the path"
     writer = open_writer("ark:/dev/full")
     with pytest.raises(SdError, match=message.format("No space left on device")):
         writer.write("a", np.ones((500, 500)))
@@ -554,9 +554,9 @@ def test_keys_that_the_script_file_does_not_list(feats):
             "out.scp: value: got out.mat:12, need a file without offset or range. Correct the line",
         ),
         ("a out.mat[0:1]", r"out.scp: value: got out.mat\[0:1\], need a file"),
-        ("a | cat > out.mat", "got a command, need a file. Say --allow-pipes=true"),
-        ("a absent/out.mat", "absent/out.mat: write: got 'No such file or directory'"),
-        ("a out.mat\na other.mat", "out.scp:2: key: got a again, first at out.scp:1"),
+        ("a | cat > out.mat", "Use --allow-pipes=true"),
+        ("a absent/out.mat", "absent/out.mat: cannot write: No such file or directory"),
+        ("a out.mat\na other.mat", "out.scp:2: key: expected every key once, found a again, first on line 1"),
     ],
 )
 def test_script_file_that_is_no_place_to_write_to(tmp_path, monkeypatch, line, message):
@@ -572,7 +572,7 @@ def test_output_command_inside_a_script_file_runs_if_allowed(tmp_path, monkeypat
     Path("out.scp").write_text("a | cat > out.mat\nb | exit 3\n")
     with open_writer("scp:out.scp", "vector", allow_pipes=True) as writer:
         writer.write("a", np.ones(3, np.float32))
-        with pytest.raises(SdError, match="exit status of the command: got 3"):
+        with pytest.raises(SdError, match="exit status of the command: expected 0, found 3"):
             writer.write("b", np.ones(3, np.float32))
     assert Path("out.mat").read_bytes() == b"\0BFV \4\3\0\0\0" + np.ones(3, "<f4").tobytes()
 
@@ -620,18 +620,18 @@ def test_other_outputs_are_refused(tmp_path, monkeypatch, wspecifier):
 def test_archive_and_script_file_are_two_files(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(
-        SdError, match="^./x: got a file that is being written under this or another name"
+        SdError, match="^./x: this file is being written already"
     ):
         open_writer("ark,scp:x,./x")
     with (
         open_writer("ark,scp:x.ark,x.scp"),
-        pytest.raises(SdError, match="^x.scp: got a file that is being written"),
+        pytest.raises(SdError, match="^x.scp: this file is being written already"),
     ):
         open_writer("ark,t:x.scp", "int")
     assert sorted(os.listdir()) == ["x.ark", "x.scp"]
 
 
 def test_second_file_that_cannot_be_opened_takes_the_first_away(tmp_path):
-    with pytest.raises(SdError, match="absent/x.scp: write: got 'No such file or directory'"):
+    with pytest.raises(SdError, match="absent/x.scp: cannot write: No such file or directory"):
         open_writer(f"ark,scp:{tmp_path}/x.ark,{tmp_path}/absent/x.scp")
     assert os.listdir(tmp_path) == []
