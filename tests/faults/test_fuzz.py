@@ -1340,7 +1340,7 @@ LOST = [
     (
         "wave",
         {"in.scp": b"a /dev/zero\n"},
-        "got a device, need a file, a pipe or a terminal, which end",
+        "this device has no end",
     ),
     ("tables beside", {"d/utt2spk": b"a\n"}, "need a word"),
     ("tables beside", {"d/utt2dur": b"a\n"}, "need a number"),

@@ -363,7 +363,7 @@ def test_a_command_that_stands_in_a_file_never_runs(made, tmp_path, fault, argv)
         result = commands.call(*argv, cwd=here)
         check(result, False)
         assert (
-            "got a command" in result.err
+            "commands in a script file" in result.err
             or "got 'touch PWNED; cat utt2label |', need files" in result.err
         )
         check_nothing_ran(here)

@@ -168,9 +168,9 @@ def test_flac_that_claims_hours_takes_no_memory_for_them(place):
     [
         (
             "absent.wav",
-            "absent.wav: got 'No such file or directory', need a readable file. Check the path",
+            "absent.wav: cannot read: No such file or directory. Check the path",
         ),
-        ("folder", "folder: got 'Is a directory', need a readable file. Check the path"),
+        ("folder", "folder: cannot read: Is a directory. Check the path"),
         (
             "text.wav",
             "text.wav: sound: got 'Format not recognised.', need a format that libsndfile reads, whole. Check the file",
@@ -216,13 +216,13 @@ def test_command_runs_only_if_allowed_and_must_end_well(place):
     (place / "wav.scp").write_text("utt1 touch ran; cat x.wav |\nutt2 cat x.wav; exit 5 |\n")
     with open_audio("scp:wav.scp") as table:
         for entry in table:
-            with pytest.raises(SdError, match="got a command, need a file. Say --allow-pipes=true"):
+            with pytest.raises(SdError, match="commands in a script file are not run. Use --allow-pipes=true"):
                 entry.load()
     assert not (place / "ran").exists()
     with open_audio("scp:wav.scp", allow_pipes=True) as table:
         first, second = table
         assert np.array_equal(first.load()[0], SAMPLES)
-        with pytest.raises(SdError, match="exit status of the command: got 5, need 0"):
+        with pytest.raises(SdError, match="exit status of the command: expected 0, found 5"):
             second.load()
     assert (place / "ran").exists()
 
@@ -259,7 +259,7 @@ def test_offsets_may_be_mixed_with_files_and_commands(wav_archive):
         entries = {entry.key: entry for entry in table}
         for key, same in {"c": "c", "f": "a", "a": "a", "p": "b", "b": "b"}.items():
             assert np.array_equal(entries[key].load()[0], wav_archive[same])
-        with pytest.raises(SdError, match="^false |: exit status of the command: got 1, need 0"):
+        with pytest.raises(SdError, match="^false |: exit status of the command: expected 0, found 1"):
             entries["x"].load()
     offset = int(lines[1].rpartition(":")[2])
     assert np.array_equal(load_audio(f"wav.ark:{offset}")[0], wav_archive["b"])
@@ -278,7 +278,7 @@ def test_archive_of_sounds_cut_at_any_byte_is_an_error_or_exact(wav_archive):
                 assert end in (0, *ends)
             except SdError as e:
                 assert re.match(
-                    r"wav.ark:\d+: (data: got \d+ bytes, need \d+|sound: got b'.*', need a RIFF)",
+                    r"wav.ark:\d+: (data: expected \d+ bytes, found \d+|sound: got b'.*', need a RIFF)",
                     str(e),
                 )
         assert all(np.array_equal(got[key], wav_archive[key]) for key in got)

@@ -215,7 +215,7 @@ def test_what_cannot_be_read_is_said_and_the_rest_judged(detector, capsys):
         "cut.flac": r"cut\.flac: sound: got ",
         "nan.wav": r"nan\.wav: samples: got NaN, inf or more than 1e[+]30, need finite numbers",
         "empty.wav": r"empty\.wav: sound: got 0 samples, need 1 or more",
-        "absent.wav": r"absent\.wav: got 'No such file or directory', need a readable file",
+        "absent.wav": r"absent\.wav: cannot read: No such file or directory",
     }
     assert run(folder, "model", *bad, "zoo/half.wav") == 1
     captured = capsys.readouterr()
@@ -290,7 +290,7 @@ def test_commands_of_a_script_file_run_only_if_allowed(detector, capsys):
     folder, _ = detector
     (folder / "pipe.scp").write_text("u1 cat zoo/a.wav |\n")
     assert run(folder, "model", "scp:pipe.scp") == 1
-    assert "Say --allow-pipes=true" in capsys.readouterr().err
+    assert "Use --allow-pipes=true" in capsys.readouterr().err
     assert run(folder, "--allow-pipes", "model", "scp:pipe.scp") == 0
 
 

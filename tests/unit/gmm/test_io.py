@@ -211,7 +211,7 @@ def test_models_and_statistics_through_pipes(tmp_path):
     write_stats(f"| gzip > {tmp_path}/acc.gz", STATS)
     assert_is_the_model(read_gmm(f"gunzip -c {tmp_path}/gmm.gz |"))
     assert_are_the_statistics(read_stats(f"gunzip -c {tmp_path}/acc.gz |"))
-    with pytest.raises(ValueError, match="^cat .*exit status of the command: got 3, need 0"):
+    with pytest.raises(ValueError, match="^cat .*exit status of the command: expected 0, found 3"):
         read_gmm(f"cat {tmp_path}/gmm.gz; exit 3 |")
 
 
@@ -547,7 +547,7 @@ def test_a_file_in_the_place_of_settings_is_left(tmp_path):
 def test_a_file_that_cannot_be_read_is_named_once(read):
     with pytest.raises(
         ValueError,
-        match="^nope.gmm: got 'No such file or directory', need a readable file. Check the path$",
+        match="^nope.gmm: cannot read: No such file or directory. Check the path.$",
     ):
         read("nope.gmm")
 

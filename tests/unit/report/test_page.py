@@ -207,7 +207,7 @@ def test_names_that_mean_something_elsewhere(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        (None, r"exp/results\.json: got 'No such file or directory', need a readable file"),
+        (None, r"exp/results\.json: cannot read: No such file or directory"),
         (
             "{",
             r"exp/results\.json: figures: got no JSON.*, need those of sd-eval-scores --json\. Evaluate again",
