@@ -15,6 +15,7 @@ setup(
     long_description=(HERE / "README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",
     packages=find_packages(include=["sdtools", "sdtools.*"]),
+    package_data={"sdtools": ["py.typed"]},
     python_requires=">=3.10",
     install_requires=[
         "numpy>=1.26",

@@ -2,38 +2,18 @@
 
 from __future__ import annotations
 
-from sdtools.cli import extraction
-from sdtools.cli.command import Command, Context
-from sdtools.features.cqcc import CqccExtractor, CqccOptions
+from collections.abc import Sequence
 
-COMMAND = Command(
-    name="sd-compute-cqcc-feats",
-    summary="Writes constant-Q cepstral coefficients 0..19 and the log energy, without deltas (baseline B1 of the paper): 21 dimensions,\n"
-    "63 with deltas and accelerations. A frame every --frame-shift-ms from the first sample on; near the ends of a recording\n"
-    "the transform sees its other end. The settings are written to <archive>.conf.",
-    positionals=("<wav-rspecifier>", "<wspecifier>"),
-    example="sd-compute-cqcc-feats scp:data/eval/wav.scp ark,scp:feats/raw_cqcc.1.ark,feats/raw_cqcc.1.scp",
-    options=(CqccOptions, *extraction.OPTIONS),
+from sdtools.cli.extraction import run_command
+
+EXAMPLE = (
+    "sd-compute-cqcc-feats scp:data/eval/wav.scp ark,scp:feats/raw_cqcc.1.ark,feats/raw_cqcc.1.scp"
 )
 
 
-def main(argv=None) -> int:
-    """Run the command; returns its exit status."""
-    return COMMAND.run(body, argv)
-
-
-def body(context: Context) -> int:
-    """Parse, open, loop by key, count, return."""
-    rspecifier, wspecifier = context.positionals
-    cqcc = context[CqccOptions]
-    extractor = CqccExtractor(cqcc, sample_rate_hz=context[extraction.AudioOptions].sample_rate_hz)
-    return extraction.run(
-        context,
-        rspecifier,
-        {"cqcc": wspecifier},
-        extractor,
-        lambda _: (cqcc,),
-    )
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command; return its exit status."""
+    return run_command("sd-compute-cqcc-feats", ["cqcc"], EXAMPLE, argv)
 
 
 if __name__ == "__main__":

@@ -1,23 +1,26 @@
-"""What every command that computes features from sound shares: options, names of outputs, the loop over recordings."""
+"""What the commands that compute features from sound share.
+
+Every one of them is a front end of `sdtools.features.front_ends` and this loop over recordings.
+"""
 
 from __future__ import annotations
 
 import contextlib
-import itertools
-from collections.abc import Callable, Hashable, Mapping, Sequence
-from dataclasses import dataclass, field
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, make_dataclass
+from typing import Any
 
 import numpy as np
 
-from sdtools.audio import decoding as audio
-from sdtools.audio.decoding import AudioOptions
-from sdtools.cli.command import Context, InputOptions
-from sdtools.errors import UsageError
-from sdtools.options import save_settings
-from sdtools.tables import table as tables
+from sdtools.audio.entries import AudioOptions, open_audio
+from sdtools.cli.command import Command, Context, InputOptions
+from sdtools.errors import SdError, UsageError
+from sdtools.features.front_ends import FRONT_ENDS, FrontEnd, Output
+from sdtools.options import config_lines, flag_name, save_settings
+from sdtools.tables.table import Entry, open_writer
 
-TWO_BYTES = 3
-"""Kaldi's compression method that divides a matrix's range into 65,535 steps."""
+TWO_BYTES = 3  # Kaldi's compression method that divides a matrix's range into 65,535 steps
 
 
 @dataclass(frozen=True)
@@ -30,78 +33,130 @@ class TableOptions:
     )
     write_num_frames: str = field(
         default="",
-        metadata={"help": "table for the numbers of frames, e.g. ark,t:data/eval/utt2num_frames"},
+        metadata={"help": "table for the numbers of frames, such as ark,t:utt2num_frames"},
     )
     write_utt2dur: str = field(
-        default="",
-        metadata={"help": "table for the durations in seconds, e.g. ark,t:data/eval/utt2dur"},
+        default="", metadata={"help": "table for the durations in seconds, such as ark,t:utt2dur"}
     )
 
 
-OPTIONS = (AudioOptions, TableOptions, InputOptions)
+def run_command(
+    name: str, kinds: Sequence[str], example: str, argv: Sequence[str] | None = None
+) -> int:
+    """Run the command `name`, which computes one of `kinds`; return its exit status.
+
+    The first kind is the default. `--kind`, on the command line or in a .conf file, names another.
+    """
+    argv = list(sys.argv[1:] if argv is None else argv)
+    kind = _asked_kind(argv, kinds)
+    front_end = FRONT_ENDS[kind]
+    help_text = {"help": "front end to use", "choices": tuple(kinds)}
+    kind_options = make_dataclass(
+        "KindOptions", [("kind", str, field(default=kind, metadata=help_text))], frozen=True
+    )
+    summary = (
+        f"{front_end.summary}\n{{system}}, {{feature}} and {{order}} in the wspecifier stand for "
+        "the name of each output, its feature\nand its order. The settings are written to "
+        "<archive>.conf."
+    )
+    options = (kind_options, *front_end.options, AudioOptions, TableOptions, InputOptions)
+    command = Command(name, summary, ("<wav-rspecifier>", "<wspecifier>"), example, options)
+    return command.run(lambda context: _body(context, front_end), argv)
 
 
-def fill(wspecifier: str, **choices: Sequence) -> dict[tuple, str]:
-    """`wspecifier` with {name} filled in, for every combination of the choices.
+def _asked_kind(argv: Sequence[str], kinds: Sequence[str]) -> str:
+    """The last `--kind` among the flags and in the .conf files; the first of `kinds` by default."""
+    words = []
+    for word in argv:
+        if word.startswith("--config="):
+            with contextlib.suppress(UsageError):  # the command reports it
+                words += [line for _, line in config_lines(word.split("=", 1)[1])]
+        words.append(word)
+    asked = [word.partition("=")[2] for word in words if flag_name(word) == "kind"]
+    return asked[-1] if asked and asked[-1] in kinds else kinds[0]
+
+
+def fill(wspecifier: str, outputs: Sequence[Output]) -> dict[str, str]:
+    """By output, `wspecifier` with {system}, {feature} and {order} filled in.
 
     Raises
     ------
     UsageError
-        If two combinations get the same file.
+        If two outputs get the same file.
     """
-    outputs = {}
-    for values in itertools.product(*choices.values()):
-        outputs[values] = wspecifier
-        for name, value in zip(choices, values):
-            outputs[values] = outputs[values].replace(f"{{{name}}}", str(value))
-    files = [file for name in outputs.values() for file in name.partition(":")[2].split(",")]
+    names = {}
+    for output in outputs:
+        names[output.name] = wspecifier
+        for placeholder, value in output.placeholders.items():
+            names[output.name] = names[output.name].replace(f"{{{placeholder}}}", value)
+    files = [file for name in names.values() for file in name.partition(":")[2].split(",")]
     if len(set(files)) < len(files):
-        braces = " and ".join(f"{{{name}}}" for name in choices)
-        raise UsageError(
-            f"wspecifier: got {wspecifier!r}, need {braces} in each file, or one {' and one '.join(choices)}"
-        )
-    return outputs
+        hint = "Write {system} into the name of each file, or compute one output only"
+        what = f"{len(outputs)} outputs would share a file"
+        raise UsageError(wspecifier, what, hint=hint)
+    return names
 
 
-def run(
+def _body(context: Context, front_end: FrontEnd) -> int:
+    """Compute and write the outputs of a front end."""
+    rspecifier, wspecifier = context.positionals
+    options = tuple(context[cls] for cls in front_end.options)
+    extractor = front_end.make(options, context[AudioOptions].sample_rate_hz)
+    outputs = front_end.outputs(options, extractor)
+    archives = fill(wspecifier, outputs)
+    written, status = write_features(context, rspecifier, archives, extractor)
+    for output in outputs:
+        if path := written[output.name]:
+            kind = [f"--kind={front_end.kind}"]
+            save_settings(f"{path}.conf", context[AudioOptions], *output.options, first=kind)
+    return status
+
+
+def write_features(
     context: Context,
     rspecifier: str,
-    outputs: Mapping[Hashable, str],
-    extractor: Callable[[np.ndarray], Mapping[Hashable, np.ndarray]],
-    settings_of: Callable[[Hashable], tuple],
-) -> int:
-    """Exit status after writing extractor(samples)[name] of every recording to the table outputs[name].
+    archives: Mapping[str, str],
+    extractor: Callable[[np.ndarray], Mapping[str, np.ndarray]],
+) -> tuple[dict[str, str | None], int]:
+    """Write `extractor(samples)[name]` of every recording to the table `archives[name]`.
 
-    What settings_of(name) gives, option dataclasses, goes to <archive>.conf.
+    Returns
+    -------
+    written
+        By name, the path of the archive; None where it is no file.
+    status
+        Exit status.
     """
     options, further = context[AudioOptions], context[TableOptions]
     with contextlib.ExitStack() as stack:
         recordings = stack.enter_context(
-            audio.open_audio(
+            open_audio(
                 rspecifier,
                 sample_rate_hz=options.sample_rate_hz,
                 channel=options.channel,
                 allow_pipes=context[InputOptions].allow_pipes,
             )
         )
-        num_frames, durations_sec = (  # before the features, so that they appear after them
-            stack.enter_context(tables.open_writer(wspecifier, kind)) if wspecifier else None
-            for wspecifier, kind in (
-                (further.write_num_frames, "int"),
-                (further.write_utt2dur, "float"),
-            )
+        num_frames, durations_sec = (  # opened first, so that they appear after the features
+            stack.enter_context(open_writer(name, kind)) if name else None
+            for name, kind in ((further.write_num_frames, "int"), (further.write_utt2dur, "float"))
         )
         method = TWO_BYTES if further.compress else 0
         writers = {
-            name: stack.enter_context(tables.open_writer(wspec, compression_method=method))
-            for name, wspec in outputs.items()
+            name: stack.enter_context(open_writer(archive, compression_method=method))
+            for name, archive in archives.items()
         }
 
-        def compute(entry: tables.Entry) -> tuple[Mapping[Hashable, np.ndarray], float]:
+        def compute(entry: Entry) -> tuple[Mapping[str, np.ndarray], float]:
             samples, rate_hz = entry.load()
-            return extractor(samples), len(samples) / rate_hz
+            with np.errstate(over="ignore", invalid="ignore"):  # refused below
+                feats = extractor(samples)
+            if not all(np.isfinite(matrix).all() for matrix in feats.values()):
+                hint = "Check the options"
+                raise SdError("features", "a value is infinite or not a number", hint=hint)
+            return feats, len(samples) / rate_hz
 
-        def write(key: str, result: tuple) -> None:
+        def write(key: str, result: tuple[Mapping[str, np.ndarray], float]) -> None:
             feats, duration_sec = result
             for name, writer in writers.items():
                 writer.write(key, feats[name])
@@ -110,14 +165,6 @@ def run(
             if durations_sec:
                 durations_sec.write(key, duration_sec)
 
-        status = context.for_each(
-            recordings,
-            compute,
-            write,
-            total=recordings.num_entries,
-            num_threads=options.num_threads,
-        )
-    for name, writer in writers.items():
-        if writer.path:
-            save_settings(f"{writer.path}.conf", options, *settings_of(name))
-    return status
+        total, num_threads = recordings.num_entries, options.num_threads
+        status = context.for_each(recordings, compute, write, total=total, num_threads=num_threads)
+    return {name: writer.path for name, writer in writers.items()}, status

@@ -1,24 +1,29 @@
 #!/usr/bin/env bash
-# The systems of Wickramasinghe et al., "Auditory Inspired Spatial Differentiation for Replay Spoofing Attack Detection", trained and tried
-# on one's own recordings, and a model for sd-detect. Corpus: a folder of live and a folder of replayed recordings, or a CSV that lists them
-# (docs/own-data.md). Time and disk grow with it: an hour of sound takes about four minutes on two cores, and 900 MB, by default.
-# Expected figures: none are known for recordings that only you have; exp/report/index.html has yours, with intervals.
-[ ! -e "$(dirname "$0")/path.sh" ] || cd "$(dirname "$0")" || exit 1 # relative paths in options are relative to here; sbatch runs a copy
-. ./cmd.sh && . ./path.sh || { echo "$0: $PWD: got no recipe, need its folder. Go there first" >&2; exit 1; }
+# The systems of Wickramasinghe et al., "Auditory Inspired Spatial Differentiation for Replay
+# Spoofing Attack Detection", trained and tried on your own recordings, and a model for sd-detect.
+# Corpus: a folder of live and a folder of replayed recordings, or a CSV that lists them
+# (docs/own-data.md). An hour of sound takes about four minutes on two cores, and 900 MB.
+# Expected figures: none are known for your recordings; exp/report/index.html has yours, with
+# intervals.
+# Relative paths in options are relative to this folder. sbatch runs a copy of this file elsewhere.
+[ ! -e "$(dirname "$0")/path.sh" ] || cd "$(dirname "$0")" || exit 1
+. ./cmd.sh && . ./path.sh ||
+  { echo "$0: $PWD is no recipe's folder. Go to the recipe's folder first." >&2; exit 1; }
 
 stage=0
 stop_stage=100
 nj=2             # jobs of stages 2 and 4; the results do not depend on it
 genuine=         # folder of live recordings
-replayed=        # folder of replayed ones
-csv=             # or a table of both; local/prepare_folder.py --help says what is in it
+replayed=        # folder of replayed recordings
+csv=             # or a table of both; local/prepare_folder.py --help describes it
 split=50,20,30   # percent of the recordings for train, dev and eval
-systems=cf,cm,cfcm,fusion # rows of the tables: all, or some of cf,cm,cmtri,cfcm,fusion,cqcc,tc,b3
+systems=cf,cm,cfcm,fusion # rows of the tables (local/plan_systems.py --help), or all
 orders=0,2,4,6   # of differentiation; Table 2 takes the highest
 compress=false   # or true: features of 16 bits, half the disk
-num_components=  # of each GMM, instead of those in conf/gmm.conf; more for more recordings (the paper: 512 for four hours)
-help_message="Usage: $0 --genuine dir --replayed dir | --csv file [--split 50,20,30] [--stage N] [--stop-stage M] [--nj N] [--cmd launcher]
-    [--systems all|cf,cm,cmtri,cfcm,fusion,cqcc,tc,b3] [--orders 0,2,4,6] [--num-components N] [--compress true]
+num_components=  # of each GMM, instead of those in conf/gmm.conf (the paper: 512 for four hours)
+help_message="Usage: $0 --genuine dir --replayed dir | --csv file [--split 50,20,30]
+    [--stage N] [--stop-stage M] [--nj N] [--cmd launcher] [--systems all|cf,cm,fusion]
+    [--orders 0,2,4,6] [--num-components N] [--compress true]
 Paths are relative to $PWD.
 Example: $0 --genuine recordings/live --replayed recordings/replayed"
 . utils/parse_options.sh
@@ -26,7 +31,8 @@ Example: $0 --genuine recordings/live --replayed recordings/replayed"
 
 if run 0; then
   log "Stage 0: make data directories of the recordings"
-  local/prepare_folder.py --split "$split" ${csv:+--csv "$csv"} ${genuine:+--genuine "$genuine"} ${replayed:+--replayed "$replayed"} data
+  local/prepare_folder.py --split "$split" ${csv:+--csv "$csv"} \
+    ${genuine:+--genuine "$genuine"} ${replayed:+--replayed "$replayed"} data
 fi
 
 if run 1; then
@@ -35,12 +41,12 @@ if run 1; then
 fi
 
 if run 2; then
-  log "Stage 2: compute features:" $features
+  log "Stage 2: compute features: $passes"
   compute_features
 fi
 
 if run 3; then
-  log "Stage 3: train genuine and spoof GMMs, on train for dev scores, on train + dev for eval scores"
+  log "Stage 3: train GMMs, on train for dev scores, on train + dev for eval scores"
   train_gmms
 fi
 
@@ -50,17 +56,22 @@ if run 4; then
 fi
 
 if run 5; then
-  log "Stage 5: train on dev the score-level fusions and apply them:" $fused "; make models for sd-detect"
+  log "Stage 5: train the fusions on dev and apply them: $fused; make models for sd-detect"
   fuse_systems
-  local/make_models.py --note "Trained on one's own recordings, data/train and data/dev." data exp $gmms $fused
+  local/make_models.py --note "Trained on your own recordings, data/train and data/dev." \
+    data exp $gmms $fused
 fi
 
 if run 6; then
   log "Stage 6: print the tables"
-  by=$(ls data/eval | sed -n -e '/^utt2\(label\|spk\)$/d' -e 's/^utt2//p' | paste -sd ,) # the conditions of the CSV
-  sd-eval-scores --print-args=false --by="$by" --json=exp/results.json data/eval/utt2label $(score_files eval.txt $gmms $fused) >exp/eval.txt.tmp
+  # the conditions of the CSV
+  by=$(ls data/eval | sed -n -e '/^utt2\(label\|spk\)$/d' -e 's/^utt2//p' | paste -sd ,)
+  sd-eval-scores --print-args=false --by="$by" --json=exp/results.json data/eval/utt2label \
+    $(score_files eval.txt $gmms $fused) >exp/eval.txt.tmp
   mv exp/eval.txt.tmp exp/eval.txt
-  local/paper_tables.py --command "./run.sh --systems $systems --orders $orders$compressed" exp/results.json exp/RESULTS.md
+  local/paper_tables.py --command "./run.sh --systems $systems --orders $orders$compressed" \
+    exp/results.json exp/RESULTS.md
   sd-report --print-args=false exp exp/report
-  log "With plots: exp/report/index.html. To judge a recording: sd-detect $PWD/exp/<system>/model <sound-file>"
+  log "Page with plots: exp/report/index.html." \
+    "To judge a recording: sd-detect $PWD/exp/<system>/model <sound-file>"
 fi
