@@ -9,11 +9,10 @@ import contextlib
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, make_dataclass
-from typing import Any
 
 import numpy as np
 
-from sdtools.audio.entries import AudioOptions, open_audio
+from sdtools.audio.decoding import AudioOptions, open_audio
 from sdtools.cli.command import Command, Context, InputOptions
 from sdtools.errors import SdError, UsageError
 from sdtools.features.front_ends import FRONT_ENDS, FrontEnd, Output
@@ -149,8 +148,7 @@ def write_features(
 
         def compute(entry: Entry) -> tuple[Mapping[str, np.ndarray], float]:
             samples, rate_hz = entry.load()
-            with np.errstate(over="ignore", invalid="ignore"):  # refused below
-                feats = extractor(samples)
+            feats = extractor(samples)
             if not all(np.isfinite(matrix).all() for matrix in feats.values()):
                 hint = "Check the options"
                 raise SdError("features", "a value is infinite or not a number", hint=hint)

@@ -19,6 +19,7 @@ import numpy as np
 
 from sdtools import __version__
 from sdtools.audio.decoding import AudioOptions
+from sdtools.features.front_ends import load_front_end
 from sdtools.features.postprocess import PostOptions, postprocess
 from sdtools.gmm import io as gmm_io
 from sdtools.gmm.mixture import DiagGmm, llr
@@ -28,21 +29,6 @@ from sdtools.scoring.fusion import Fusion, apply_fusion
 
 FORMAT = 1
 GMM_FILES = ("genuine.gmm", "genuine.gmm.conf", "spoof.gmm", "spoof.gmm.conf")
-KINDS = {
-    "bank": "subbands",
-    "bins_per_octave": "cqcc",
-    "poles_per_sec": "tc",
-    "modulation_window_ms": "modulation",
-}  # by a setting of each
-
-
-@dataclass(frozen=True)
-class OutputOptions:
-    """Which of its outputs a command was asked for."""
-
-    features: tuple[str, ...] = ()
-    bank: str = "iir"
-    orders: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -204,63 +190,7 @@ def _load_system(folder: Path, sample_rate_hz: int) -> System:
         raise ValueError(
             f"{folder}: sample rate: got {rate_hz} Hz, need {sample_rate_hz} Hz as in model.json. Make the model again"
         )
-    return System(folder.name, _extractor(folder / "feats.conf", rate_hz), *gmms, posts[0])
-
-
-def _extractor(conf: Path, rate_hz: int) -> Callable[[np.ndarray], np.ndarray]:
-    """Function from samples to the features (num_frames, dim) that a <archive>.conf describes."""
-    from sdtools.features.cqcc import CqccExtractor, CqccOptions
-    from sdtools.features.envelope import EnvelopeOptions
-    from sdtools.features.fdlp import FdlpExtractor, FdlpOptions
-    from sdtools.features.filterbank import FilterBankOptions
-    from sdtools.features.modulation import ModulationExtractor, ModulationOptions
-    from sdtools.features.subbands import SubbandExtractor, TriangularExtractor
-    from sdtools.features.triangular import TriangularOptions
-
-    def load(cls):
-        return load_settings(conf, cls)
-
-    lines = conf.read_text(encoding="utf-8").splitlines()
-    settings = {
-        line[2:].partition("=")[0].replace("-", "_") for line in lines if line.startswith("--")
-    }
-    kinds = [kind for setting, kind in KINDS.items() if setting in settings]
-    output = load(OutputOptions)
-    if (
-        kinds == ["subbands"]
-        and output.bank in ("iir", "triangular")
-        and len(output.features) == len(output.orders) == 1
-    ):
-        extractor_class = SubbandExtractor if output.bank == "iir" else TriangularExtractor
-        banks = load(FilterBankOptions), load(EnvelopeOptions)
-        return _first_output(
-            extractor_class(
-                *banks, sample_rate_hz=rate_hz, orders=output.orders, features=output.features
-            )
-        )
-    if kinds == ["cqcc"]:
-        return _first_output(CqccExtractor(load(CqccOptions), sample_rate_hz=rate_hz))
-    if kinds == ["tc"]:
-        return _first_output(
-            FdlpExtractor(load(TriangularOptions), load(FdlpOptions), sample_rate_hz=rate_hz)
-        )
-    if kinds == ["modulation"] and len(output.features) == 1:
-        return _first_output(
-            ModulationExtractor(
-                load(TriangularOptions),
-                load(ModulationOptions),
-                sample_rate_hz=rate_hz,
-                features=output.features,
-            )
-        )
-    raise ValueError(
-        f"{conf}: settings: got those of {' and '.join(kinds) or 'no'} features, need those of one feature. Compute them again"
-    )
-
-
-def _first_output(extractor) -> Callable[[np.ndarray], np.ndarray]:
-    """Function from samples to the one matrix of features that an extractor computes."""
-    return lambda samples: extractor(samples)[extractor.output_names[0]]
+    return System(folder.name, load_front_end(folder / "feats.conf", rate_hz), *gmms, posts[0])
 
 
 def _is_own_file(folder: Path, name: str) -> bool:

@@ -117,7 +117,7 @@ class CqccExtractor:
 
     output_names = ("cqcc",)
 
-    def __init__(self, options: CqccOptions = CqccOptions(), *, sample_rate_hz: int):  # noqa: B008 - frozen
+    def __init__(self, options: CqccOptions = CqccOptions(), *, sample_rate_hz: int):
         self.options, self.sample_rate_hz = options, sample_rate_hz
         step = 2 ** (1 / options.bins_per_octave)
         freqs_hz = (

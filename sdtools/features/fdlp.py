@@ -66,8 +66,8 @@ class FdlpExtractor:
 
     def __init__(
         self,
-        bands: TriangularOptions = TriangularOptions(),  # noqa: B008 - frozen
-        options: FdlpOptions = FdlpOptions(),  # noqa: B008 - frozen
+        bands: TriangularOptions = TriangularOptions(),
+        options: FdlpOptions = FdlpOptions(),
         *,
         sample_rate_hz: int,
     ):

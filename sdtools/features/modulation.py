@@ -68,8 +68,8 @@ class ModulationExtractor:
 
     def __init__(
         self,
-        bands: TriangularOptions = TriangularOptions(),  # noqa: B008 - frozen
-        options: ModulationOptions = ModulationOptions(),  # noqa: B008 - frozen
+        bands: TriangularOptions = TriangularOptions(),
+        options: ModulationOptions = ModulationOptions(),
         *,
         sample_rate_hz: int,
         features: Sequence[str] = FEATURES,

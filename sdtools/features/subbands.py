@@ -58,8 +58,8 @@ class SubbandExtractor:
 
     def __init__(
         self,
-        bank: FilterBankOptions = FilterBankOptions(),  # noqa: B008 - frozen
-        envelope: EnvelopeOptions = EnvelopeOptions(),  # noqa: B008 - frozen
+        bank: FilterBankOptions = FilterBankOptions(),
+        envelope: EnvelopeOptions = EnvelopeOptions(),
         *,
         sample_rate_hz: int,
         orders: Sequence[int] = (0, 2, 4, 6),
@@ -230,8 +230,8 @@ class TriangularExtractor(SubbandExtractor):
 
     def __init__(
         self,
-        bank: FilterBankOptions = FilterBankOptions(),  # noqa: B008 - frozen
-        envelope: EnvelopeOptions = EnvelopeOptions(),  # noqa: B008 - frozen
+        bank: FilterBankOptions = FilterBankOptions(),
+        envelope: EnvelopeOptions = EnvelopeOptions(),
         *,
         sample_rate_hz: int,
         orders: Sequence[int] = (0, 2, 4, 6),

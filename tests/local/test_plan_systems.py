@@ -35,7 +35,9 @@ def test_rows_of_one_front_end_and_equal_orders_share_a_pass():
 def test_all_is_every_row_and_fusion():
     lines = plan("--systems", "all", "--orders", "0")[1]
     names = [line.split()[1] for line in lines if line.startswith(("gmm", "fusion"))]
-    assert {"cf_sd0", "cmtri_sd0", "cqcc", "tc", "mcf", "stcc", "lfcc", "b3", "fusion"} <= set(names)
+    assert {"cf_sd0", "cmtri_sd0", "cqcc", "tc", "mcf", "stcc", "lfcc", "b3", "fusion"} <= set(
+        names
+    )
     assert len(names) == len(set(names))
 
 

@@ -35,7 +35,9 @@ def test_no_public_name_or_parameter_vanishes():
 def test_every_public_function_has_an_example_that_runs(name, doctest_globals):
     value = getattr(sdtools, name)
     assert value.__doc__
-    tests = [t for t in doctest.DocTestFinder().find(value, name, globs=doctest_globals) if t.examples]
+    tests = [
+        t for t in doctest.DocTestFinder().find(value, name, globs=doctest_globals) if t.examples
+    ]
     if not (inspect.isclass(value) and name.endswith("Options")):
         assert tests, f"{name} has no example"
     runner = doctest.DocTestRunner(optionflags=doctest.NORMALIZE_WHITESPACE)
@@ -60,7 +62,7 @@ def test_type_checkers_see_the_same_names():
 
 def test_unknown_names_are_attribute_errors():
     with pytest.raises(AttributeError, match="nothing"):
-        sdtools.nothing  # noqa: B018
+        sdtools.nothing
     assert set(sdtools.__all__) <= set(dir(sdtools))
 
 

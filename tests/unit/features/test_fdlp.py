@@ -14,7 +14,7 @@ from sdtools.tables import table as tables
 RATE_HZ = 16000
 
 
-def extractor(bands=TriangularOptions(), options=FdlpOptions()):  # noqa: B008 - frozen
+def extractor(bands=TriangularOptions(), options=FdlpOptions()):
     return FdlpExtractor(bands, options, sample_rate_hz=RATE_HZ)
 
 

@@ -32,7 +32,9 @@ def slow_lfcc(samples, options, rate_hz):
                 f = k * rate_hz / points
                 if low < f < high:
                     rises = f <= centre
-                    energy += value * ((f - low) / (centre - low) if rises else (high - f) / (high - centre))
+                    energy += value * (
+                        (f - low) / (centre - low) if rises else (high - f) / (high - centre)
+                    )
             logs.append(math.log10(energy + 2.2e-16))
         n = len(logs)
         ceps = []

@@ -17,7 +17,7 @@ RATE_HZ = 16000
 FEATURES = ("mcf", "mse", "stcc")
 
 
-def extractor(bands=TriangularOptions(), options=ModulationOptions(), features=FEATURES):  # noqa: B008 - frozen
+def extractor(bands=TriangularOptions(), options=ModulationOptions(), features=FEATURES):
     return ModulationExtractor(bands, options, sample_rate_hz=RATE_HZ, features=features)
 
 
