@@ -10,7 +10,7 @@ demo: .venv/ready                          ## the whole chain on a corpus that i
 test: .venv/ready-test                     ## lint and all tests
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder tests/test_recipe*.py tests # the long ones first
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder tests/recipes tests # the long ones first
 
 test-cluster: .venv/ready-test             ## the launchers and the recipe on a real Slurm and a real Grid Engine, as root on Debian
 	tests/cluster/run.sh $(BIN)/python

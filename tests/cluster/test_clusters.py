@@ -10,7 +10,7 @@ import time
 
 import pytest
 from conftest import kill, processes_in, wait_for
-from test_recipe import SMALL, make_copy, results
+from recipe_runs import SMALL, make_copy, results
 
 # A job adds a line to ran.N: its array and its task on the scheduler. What happens then says a file that a test makes.
 JOB = r"""

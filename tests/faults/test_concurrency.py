@@ -11,7 +11,7 @@ import time
 import chain
 import pytest
 from form import IS_FULL
-from test_recipe import SMALL, make_copy
+from recipe_runs import SMALL, make_copy
 
 NUM_JOBS = 50 if IS_FULL else 4
 NAME = "compute-feats"

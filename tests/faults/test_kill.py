@@ -12,7 +12,7 @@ from pathlib import Path
 import chain
 import pytest
 from form import IS_FULL
-from test_recipe import SMALL, make_copy, run
+from recipe_runs import SMALL, make_copy, run
 
 NUM_KILLS = 240 if IS_FULL else 20
 SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)

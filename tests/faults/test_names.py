@@ -14,10 +14,10 @@ import pytest
 import soundfile
 from drive import Commands
 from form import IS_FULL
+from recipe_runs import make_copy, results
+from recipe_runs import run as run_recipe
 from test_gmm_commands import make_recipe
 from test_model import RATE_HZ, parts, write  # noqa: F401 - a fixture
-from test_recipe import make_copy, results
-from test_recipe import run as run_recipe
 
 from sdtools.tables.objects import is_word
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import soundfile
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 SCRIPT = ROOT / "local" / "prepare_asvspoof2017.py"
 PROTOCOLS = {
     "train": [
@@ -21,7 +21,16 @@ PROTOCOLS = {
     "eval": ["E_1000001.wav spoof M0029 S03 E19 P22 R22", "E_1000002.wav genuine M0029 S03 - - -"],
 }
 SUFFIX = {"train": "trn", "dev": "trl", "eval": "trl"}
-ALL_TABLES = {"wav.scp", "utt2spk", "spk2utt", "utt2label", "utt2phrase", "utt2env", "utt2playback", "utt2recorder"}
+ALL_TABLES = {
+    "wav.scp",
+    "utt2spk",
+    "spk2utt",
+    "utt2label",
+    "utt2phrase",
+    "utt2env",
+    "utt2playback",
+    "utt2recorder",
+}
 
 
 def places(protocol, folder):
@@ -34,17 +43,27 @@ KEY = "ASVspoof2017_eval_v2_key.trl.txt"
 LAYOUTS = {
     "V2": V2,
     "V2, zips unpacked into folders of their own": places(
-        "protocol_V2/protocol_V2/ASVspoof2017_V2_{}.{}.txt", "ASVspoof2017_V2_{0}/ASVspoof2017_V2_{0}"
+        "protocol_V2/protocol_V2/ASVspoof2017_V2_{}.{}.txt",
+        "ASVspoof2017_V2_{0}/ASVspoof2017_V2_{0}",
     ),
-    "V2, protocols beside the sets, without .txt": places("ASVspoof2017_V2_{}.{}", "ASVspoof2017_V2_{}"),
-    "V2, trl for every set, labels/": places("labels/ASVspoof2017_V2_{}.trl.txt", "ASVspoof2017_V2_{}"),
+    "V2, protocols beside the sets, without .txt": places(
+        "ASVspoof2017_V2_{}.{}", "ASVspoof2017_V2_{}"
+    ),
+    "V2, trl for every set, labels/": places(
+        "labels/ASVspoof2017_V2_{}.trl.txt", "ASVspoof2017_V2_{}"
+    ),
     "V2, trn for every set, wav/": places("protocols/ASVspoof2017_V2_{}.trn", "wav/{}"),
     "V1": V1,
-    "V1, Protocol/, zips, the key of eval": places("Protocol/ASVspoof2017_{}.{}.txt", "ASVspoof2017_{0}/ASVspoof2017_{0}")
+    "V1, Protocol/, zips, the key of eval": places(
+        "Protocol/ASVspoof2017_{}.{}.txt", "ASVspoof2017_{0}/ASVspoof2017_{0}"
+    )
     | {"eval": (f"Protocol/{KEY}", "ASVspoof2017_eval")},
-    "V1, as the challenge released it": places("ASVspoof2017_train_dev/protocol/ASVspoof2017_{}.{}", "ASVspoof2017_train_dev/wav/{}")
+    "V1, as the challenge released it": places(
+        "ASVspoof2017_train_dev/protocol/ASVspoof2017_{}.{}", "ASVspoof2017_train_dev/wav/{}"
+    )
     | {"eval": ("ASVspoof2017_eval/protocol/KEY_ASVspoof2017_eval_V2.trl", "ASVspoof2017_eval")},
-    "V1, the key beside the sound files": V1 | {"eval": (f"ASVspoof2017_eval/{KEY}", "ASVspoof2017_eval")},
+    "V1, the key beside the sound files": V1
+    | {"eval": (f"ASVspoof2017_eval/{KEY}", "ASVspoof2017_eval")},
 }
 
 
@@ -90,7 +109,13 @@ def prepared(root, data):
 
 def validate(data):
     for name in PROTOCOLS:
-        command = [sys.executable, ROOT / "utils" / "validate_data_dir.py", "--no-feats", "--no-text", data / name]
+        command = [
+            sys.executable,
+            ROOT / "utils" / "validate_data_dir.py",
+            "--no-feats",
+            "--no-text",
+            data / name,
+        ]
         done = subprocess.run(command, capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
 
@@ -123,33 +148,52 @@ def test_tables_are_complete_and_sorted(corpus, tmp_path):
         ],
         "utt2spk": ["M0002-T_1000002 M0002", "M0002-T_1000003 M0002", "M0010-T_1000001 M0010"],
         "spk2utt": ["M0002 M0002-T_1000002 M0002-T_1000003", "M0010 M0010-T_1000001"],
-        "utt2label": ["M0002-T_1000002 spoof", "M0002-T_1000003 genuine", "M0010-T_1000001 genuine"],
+        "utt2label": [
+            "M0002-T_1000002 spoof",
+            "M0002-T_1000003 genuine",
+            "M0010-T_1000001 genuine",
+        ],
         "utt2phrase": ["M0002-T_1000002 S10", "M0002-T_1000003 S01", "M0010-T_1000001 S05"],
         "utt2env": ["M0002-T_1000002 E03", "M0002-T_1000003 -", "M0010-T_1000001 -"],
         "utt2playback": ["M0002-T_1000002 P01", "M0002-T_1000003 -", "M0010-T_1000001 -"],
         "utt2recorder": ["M0002-T_1000002 R01", "M0002-T_1000003 -", "M0010-T_1000001 -"],
     }
-    assert tables(tmp_path / "data" / "train") == {name: "".join(f"{line}\n" for line in lines) for name, lines in want.items()}
-    assert (tmp_path / "data" / "eval" / "utt2label").read_text() == "M0029-E_1000001 spoof\nM0029-E_1000002 genuine\n"
+    assert tables(tmp_path / "data" / "train") == {
+        name: "".join(f"{line}\n" for line in lines) for name, lines in want.items()
+    }
+    assert (
+        tmp_path / "data" / "eval" / "utt2label"
+    ).read_text() == "M0029-E_1000001 spoof\nM0029-E_1000002 genuine\n"
 
 
 def test_corpus_may_be_given_relative_and_again(corpus, tmp_path):
     for _ in range(2):
-        done = subprocess.run([sys.executable, SCRIPT, "corpus", "data"], cwd=tmp_path, capture_output=True, text=True)
+        done = subprocess.run(
+            [sys.executable, SCRIPT, "corpus", "data"], cwd=tmp_path, capture_output=True, text=True
+        )
         assert done.returncode == 0, done.stderr
-    assert (tmp_path / "data" / "dev" / "wav.scp").read_text().split()[1] == f"{corpus}/ASVspoof2017_V2_dev/D_1000001.wav"
+    assert (tmp_path / "data" / "dev" / "wav.scp").read_text().split()[
+        1
+    ] == f"{corpus}/ASVspoof2017_V2_dev/D_1000001.wav"
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_layouts(tmp_path, layout):
     corpus = make(tmp_path / "corpus", LAYOUTS[layout])
     said = prepared(corpus, tmp_path / "data")
-    assert [line for line in said if "taken" in line] == ([f"{corpus}: Version 1 is taken"] if layout.startswith("V1") else [])
-    assert f"train: 2 genuine, 1 replayed; the whole corpus has {'1508, 1508' if layout.startswith('V1') else '1507, 1507'}" in said
+    assert [line for line in said if "taken" in line] == (
+        [f"{corpus}: Version 1 is taken"] if layout.startswith("V1") else []
+    )
+    assert (
+        f"train: 2 genuine, 1 replayed; the whole corpus has {'1508, 1508' if layout.startswith('V1') else '1507, 1507'}"
+        in said
+    )
     for name, (_, folder) in LAYOUTS[layout].items():
         data = tables(tmp_path / "data" / name)
         assert data.keys() == ALL_TABLES
-        assert {Path(line.split()[1]).parent for line in data["wav.scp"].splitlines()} == {corpus / folder}
+        assert {Path(line.split()[1]).parent for line in data["wav.scp"].splitlines()} == {
+            corpus / folder
+        }
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
@@ -172,7 +216,9 @@ def test_version_2_is_taken_where_both_are(corpus, tmp_path):
 def test_key_of_eval_is_taken_before_the_list_without_labels(tmp_path):
     corpus = make(tmp_path / "corpus", V1)
     (corpus / "protocol" / "ASVspoof2017_eval.trl.txt").rename(corpus / "protocol" / KEY)
-    (corpus / "protocol" / "ASVspoof2017_eval_v2.trl.txt").write_text("E_1000001.wav S03\nE_1000002.wav S03\n")
+    (corpus / "protocol" / "ASVspoof2017_eval_v2.trl.txt").write_text(
+        "E_1000001.wav S03\nE_1000002.wav S03\n"
+    )
     assert "eval: 1 genuine, 1 replayed" in "".join(prepared(corpus, tmp_path / "data"))
 
 
@@ -186,29 +232,48 @@ def test_links_to_one_place_are_one(corpus, tmp_path):
 
 @pytest.mark.parametrize("number", [2, 3, 4])
 def test_protocols_with_fewer_columns(tmp_path, number):
-    shorter = {name: [" ".join(line.split()[:number]) for line in lines] for name, lines in PROTOCOLS.items()}
-    assert "train: 2 genuine, 1 replayed" in "".join(prepared(make(tmp_path / "corpus", V1, shorter), tmp_path / "data"))
+    shorter = {
+        name: [" ".join(line.split()[:number]) for line in lines]
+        for name, lines in PROTOCOLS.items()
+    }
+    assert "train: 2 genuine, 1 replayed" in "".join(
+        prepared(make(tmp_path / "corpus", V1, shorter), tmp_path / "data")
+    )
     validate(tmp_path / "data")
     data = tables(tmp_path / "data" / "train")
-    assert data.keys() == {"wav.scp", "utt2spk", "spk2utt", "utt2label"} | ({"utt2phrase"} if number == 4 else set())
+    assert data.keys() == {"wav.scp", "utt2spk", "spk2utt", "utt2label"} | (
+        {"utt2phrase"} if number == 4 else set()
+    )
     if number == 2:
         assert data["utt2spk"].splitlines()[1:] == ["T_1000002 T_1000002", "T_1000003 T_1000003"]
         assert data["utt2label"] == "T_1000001 genuine\nT_1000002 spoof\nT_1000003 genuine\n"
     else:
-        assert data["utt2spk"].splitlines()[1:] == ["M0002-T_1000003 M0002", "M0010-T_1000001 M0010"]
+        assert data["utt2spk"].splitlines()[1:] == [
+            "M0002-T_1000003 M0002",
+            "M0010-T_1000001 M0010",
+        ]
 
 
-@pytest.mark.parametrize("line", ["E_1000001.wav", "E_1000001.wav - - - - - -", "E_1000001.wav -", "E_1000001.wav S03"])
+@pytest.mark.parametrize(
+    "line", ["E_1000001.wav", "E_1000001.wav - - - - - -", "E_1000001.wav -", "E_1000001.wav S03"]
+)
 def test_eval_without_labels(corpus, tmp_path, line):
     prepared(corpus, tmp_path / "data")
     assert tables(tmp_path / "data" / "eval").keys() == ALL_TABLES
     write_protocol(corpus, "eval", [line, line.replace("1.wav", "2.wav")])
     said = prepared(corpus, tmp_path / "data")
     validate(tmp_path / "data")
-    assert said[-1] == "eval: 2 utterances without labels: they can be scored, not evaluated; the whole corpus has 13306"
+    assert (
+        said[-1]
+        == "eval: 2 utterances without labels: they can be scored, not evaluated; the whole corpus has 13306"
+    )
     folder = corpus / "ASVspoof2017_V2_eval"
     own = "E_1000001 E_1000001\nE_1000002 E_1000002\n"
-    want = {"wav.scp": f"E_1000001 {folder}/E_1000001.wav\nE_1000002 {folder}/E_1000002.wav\n", "utt2spk": own, "spk2utt": own}
+    want = {
+        "wav.scp": f"E_1000001 {folder}/E_1000001.wav\nE_1000002 {folder}/E_1000002.wav\n",
+        "utt2spk": own,
+        "spk2utt": own,
+    }
     want |= {"utt2phrase": "E_1000001 S03\nE_1000002 S03\n"} if "S03" in line else {}
     assert tables(tmp_path / "data" / "eval") == want
 
@@ -216,7 +281,9 @@ def test_eval_without_labels(corpus, tmp_path, line):
 def test_form_of_the_files_is_tolerated(corpus, tmp_path):
     prepared(corpus, tmp_path / "want")
     for name, lines in PROTOCOLS.items():
-        untidy = "\r\n\r\n".join(line.replace(".wav", "").replace(" ", "\t") + "  " for line in lines)
+        untidy = "\r\n\r\n".join(
+            line.replace(".wav", "").replace(" ", "\t") + "  " for line in lines
+        )
         protocol_of(corpus, name).write_bytes(b"\xef\xbb\xbf\r\n" + untidy.encode())
     prepared(corpus, tmp_path / "data")
     for name in PROTOCOLS:
@@ -238,35 +305,45 @@ def test_chunks_before_the_format_are_skipped(corpus, tmp_path):
     path = corpus / "ASVspoof2017_V2_dev" / "D_1000001.wav"
     plain = path.read_bytes()
     for junk in (b"", b"abc\0", bytes(5000)):
-        odd = 3 if junk == b"abc\0" else len(junk)  # a chunk of odd length is followed by one more byte
+        odd = (
+            3 if junk == b"abc\0" else len(junk)
+        )  # a chunk of odd length is followed by one more byte
         path.write_bytes(plain[:12] + b"JUNK" + struct.pack("<I", odd) + junk + plain[12:])
         assert soundfile.info(path).samplerate == 16000
         prepared(corpus, tmp_path / "data")
 
 
 def test_a_whole_set_is_not_remarked(corpus, tmp_path):
-    lines = [f"D_{i} genuine M0011 S06 - - -" for i in range(760)] + [f"D_{i} spoof M0012 S06 E1 P1 R1" for i in range(760, 1710)]
+    lines = [f"D_{i} genuine M0011 S06 - - -" for i in range(760)] + [
+        f"D_{i} spoof M0012 S06 E1 P1 R1" for i in range(760, 1710)
+    ]
     write_protocol(corpus, "dev", lines)
     first = corpus / "ASVspoof2017_V2_dev" / "D_1000001.wav"
     for line in lines:
         (first.parent / f"{line.split()[0]}.wav").hardlink_to(first)
     first.unlink()
     (first.parent / "D_1000002.wav").unlink()
-    assert [line for line in prepared(corpus, tmp_path / "data") if line.startswith("dev")] == ["dev: 760 genuine, 950 replayed"]
+    assert [line for line in prepared(corpus, tmp_path / "data") if line.startswith("dev")] == [
+        "dev: 760 genuine, 950 replayed"
+    ]
 
 
 def test_sound_files_that_no_line_names_are_counted(corpus, tmp_path):
     for number in (1000009, 1000008):
         write_wav(corpus / "ASVspoof2017_V2_dev" / f"D_{number}.wav")
     folder = corpus / "ASVspoof2017_V2_dev"
-    assert f"warning: {folder}: got 2 sound files that the protocol does not list, first D_1000008.wav" in prepared(
-        corpus, tmp_path / "data"
+    assert (
+        f"warning: {folder}: got 2 sound files that the protocol does not list, first D_1000008.wav"
+        in prepared(corpus, tmp_path / "data")
     )
 
 
 def test_speakers_of_two_sets_are_remarked(corpus, tmp_path):
     write_protocol(corpus, "eval", [line.replace("M0029", "M0011") for line in PROTOCOLS["eval"]])
-    assert "warning: dev and eval: got 1 speakers in both, first M0011; the corpus has none" in prepared(corpus, tmp_path / "data")
+    assert (
+        "warning: dev and eval: got 1 speakers in both, first M0011; the corpus has none"
+        in prepared(corpus, tmp_path / "data")
+    )
 
 
 @pytest.mark.parametrize(
@@ -277,17 +354,44 @@ def test_speakers_of_two_sets_are_remarked(corpus, tmp_path):
             "columns: got 4, need 7 (file label speaker phrase environment playback recorder); likely a line cut off. Unpack the protocols",
         ),
         ("D_1000003.wav genuine M0011 S06 - - - -", "columns: got 8, need 7 (file"),
-        ("d3.wav genuine M0011 S06 - - -", r"file: got d3.wav, need [TDE]_\d+(\.wav|\.flac)?. Correct the line"),
-        ("D_1000003.wav human M0011 S06 - - -", "label: got human, need genuine|spoof. Correct the line"),
+        (
+            "d3.wav genuine M0011 S06 - - -",
+            r"file: got d3.wav, need [TDE]_\d+(\.wav|\.flac)?. Correct the line",
+        ),
+        (
+            "D_1000003.wav human M0011 S06 - - -",
+            "label: got human, need genuine|spoof. Correct the line",
+        ),
         ("D_1000003.wav - M0011 S06 - - -", "label: got -, need genuine|spoof. Correct the line"),
-        ("D_1000003.wav genuine M-11 S06 - - -", r"speaker: got M-11, need \w+ where the label is genuine"),
+        (
+            "D_1000003.wav genuine M-11 S06 - - -",
+            r"speaker: got M-11, need \w+ where the label is genuine",
+        ),
         ("D_1000003.wav genuine M0011 ä - - -", r"phrase: got ä, need \w+ where"),
-        ("D_1000003.wav genuine M0011 S06 E01 - -", "environment: got E01, need - where the label is genuine. Correct the line"),
-        ("D_1000003.wav spoof M0011 S06 E01 P01 -", r"recorder: got -, need \w+ where the label is spoof"),
-        ("D_1000002.wav genuine M0012 S06 - - -", "file: got D_1000002.wav again after {dev}:2, need each once. Remove one line"),
-        ("D_1000002 genuine M0012 S06 - - -", "file: got D_1000002 again after {dev}:2, need each once"),
-        ("T_1000003.wav genuine M0011 S06 - - -", "file: got T_1000003.wav again after {train}:3, need each once"),
-        ("T_1000004.wav genuine M0011 S06 - - -", "file: got T_1000004.wav, need D_ in dev; likely dev and train are swapped. Compare"),
+        (
+            "D_1000003.wav genuine M0011 S06 E01 - -",
+            "environment: got E01, need - where the label is genuine. Correct the line",
+        ),
+        (
+            "D_1000003.wav spoof M0011 S06 E01 P01 -",
+            r"recorder: got -, need \w+ where the label is spoof",
+        ),
+        (
+            "D_1000002.wav genuine M0012 S06 - - -",
+            "file: got D_1000002.wav again after {dev}:2, need each once. Remove one line",
+        ),
+        (
+            "D_1000002 genuine M0012 S06 - - -",
+            "file: got D_1000002 again after {dev}:2, need each once",
+        ),
+        (
+            "T_1000003.wav genuine M0011 S06 - - -",
+            "file: got T_1000003.wav again after {train}:3, need each once",
+        ),
+        (
+            "T_1000004.wav genuine M0011 S06 - - -",
+            "file: got T_1000004.wav, need D_ in dev; likely dev and train are swapped. Compare",
+        ),
     ],
 )
 def test_wrong_line_is_named(corpus, line, message):
@@ -303,7 +407,10 @@ def test_swapped_protocols_and_folders(corpus):
     swapped = "file: got D_1000001.wav, need T_ in train; likely train and dev are swapped. Compare the protocols"
     assert refused(corpus) == f"{protocol_of(corpus, 'train')}:1: {swapped}\n"
     write_protocol(corpus, "train", PROTOCOLS["train"])
-    assert f"{path}:1: file: got T_1000001.wav again after {protocol_of(corpus, 'train')}:1" in refused(corpus)
+    assert (
+        f"{path}:1: file: got T_1000001.wav again after {protocol_of(corpus, 'train')}:1"
+        in refused(corpus)
+    )
     write_protocol(corpus, "dev", PROTOCOLS["dev"])
     (corpus / "ASVspoof2017_V2_train").rename(corpus / "other")
     (corpus / "ASVspoof2017_V2_dev").rename(corpus / "ASVspoof2017_V2_train")
@@ -319,10 +426,18 @@ def test_swapped_protocols_and_folders(corpus):
     [
         ("train", [], "lines: got none, need one for each utterance. Unpack the protocols again"),
         ("eval", ["", " "], "lines: got none, need one for each utterance"),
-        ("train", PROTOCOLS["train"][:1], "labels: got genuine, need genuine and spoof in train. Use a whole protocol with labels"),
+        (
+            "train",
+            PROTOCOLS["train"][:1],
+            "labels: got genuine, need genuine and spoof in train. Use a whole protocol with labels",
+        ),
         ("dev", PROTOCOLS["dev"][1:], "labels: got spoof, need genuine and spoof in dev"),
         ("dev", ["D_1000001.wav", "D_1000002.wav"], "labels: got -, need genuine and spoof in dev"),
-        ("eval", ["E_1000001.wav -", "E_1000002.wav spoof"], "labels: got - spoof, need a label on every line or on none"),
+        (
+            "eval",
+            ["E_1000001.wav -", "E_1000002.wav spoof"],
+            "labels: got - spoof, need a label on every line or on none",
+        ),
     ],
 )
 def test_empty_or_unlabelled_protocol(corpus, name, lines, message):
@@ -339,10 +454,14 @@ def test_missing_sounds_are_counted_and_the_first_is_named(corpus):
     )
 
 
-WAV_HEADER = b"RIFF\x24\0\0\0WAVEfmt \x10\0\0\0\x01\0\x01\0\x80\x3e\0\0\0\x7d\0\0\x02\0\x10\0data\0\0\0\0"
+WAV_HEADER = (
+    b"RIFF\x24\0\0\0WAVEfmt \x10\0\0\0\x01\0\x01\0\x80\x3e\0\0\0\x7d\0\0\x02\0\x10\0data\0\0\0\0"
+)
 
 
-@pytest.mark.parametrize("content", [b"", b"RIFF\x24\0", WAV_HEADER, WAV_HEADER[:36], b"fLaC\0\0\0\x22"])
+@pytest.mark.parametrize(
+    "content", [b"", b"RIFF\x24\0", WAV_HEADER, WAV_HEADER[:36], b"fLaC\0\0\0\x22"]
+)
 def test_empty_sound_files(corpus, content):
     for name in ("E_1000001.wav", "E_1000002.wav"):
         (corpus / "ASVspoof2017_V2_eval" / name).write_bytes(content)
@@ -372,12 +491,17 @@ def test_other_sampling_rates(corpus):
     write_wav(folder / "T_1000002.wav", 8000)
     write_wav(folder / "T_1000003.wav", 8000)
     text = "need 16000 Hz; likewise {} others of train. Unpack ASVspoof2017_V2_train again\n"
-    assert refused(corpus) == f"{folder}/T_1000002.wav: sampling rate: got 8000 Hz, {text.format(1)}"
+    assert (
+        refused(corpus) == f"{folder}/T_1000002.wav: sampling rate: got 8000 Hz, {text.format(1)}"
+    )
     for rate_hz in (8000, 44100, 48000):
         (folder / "T_1000002.wav").unlink(missing_ok=True)
         soundfile.write(folder / "T_1000002.flac", np.zeros(4), rate_hz)
         likewise = text.format(1 if rate_hz == 8000 else 0)
-        assert refused(corpus) == f"{folder}/T_1000002.flac: sampling rate: got {rate_hz} Hz, {likewise}"
+        assert (
+            refused(corpus)
+            == f"{folder}/T_1000002.flac: sampling rate: got {rate_hz} Hz, {likewise}"
+        )
 
 
 def test_root_without_a_corpus(tmp_path):
@@ -387,7 +511,9 @@ def test_root_without_a_corpus(tmp_path):
         " [Pp]rotocol*/[Pp]rotocol* [Ll]abels ASVspoof2017_eval ASVspoof2017_[te]*/[Pp]rotocol; likely not the root of the corpus."
         " Give the folder that holds ASVspoof2017_V2_train; --help says more\n"
     )
-    missing = "corpus root: got no such directory, need the one that holds the sets. Check the path\n"
+    missing = (
+        "corpus root: got no such directory, need the one that holds the sets. Check the path\n"
+    )
     assert refused(tmp_path / "none") == f"{tmp_path}/none: {missing}"
 
 
@@ -396,13 +522,17 @@ def test_root_with_a_part_of_a_corpus(tmp_path, layout, version):
     corpus = make(tmp_path / "above" / "corpus", layout)
     (corpus / layout["dev"][0]).unlink()
     message = refused(corpus)
-    assert message.startswith(f"{corpus}: protocol of dev: got none, need ASVspoof2017{version}_dev.trl.txt there or in one of ")
+    assert message.startswith(
+        f"{corpus}: protocol of dev: got none, need ASVspoof2017{version}_dev.trl.txt there or in one of "
+    )
     assert message.endswith("; likely not the root of the corpus. Unpack the protocols there\n")
     make(corpus, layout)
     for path in (corpus / layout["eval"][1]).iterdir():
         path.unlink()
     message = refused(corpus)
-    assert message.startswith(f"{corpus}: sound files of eval: got none, need them in ASVspoof2017{version}_eval or ASVspoof2017")
+    assert message.startswith(
+        f"{corpus}: sound files of eval: got none, need them in ASVspoof2017{version}_eval or ASVspoof2017"
+    )
     assert message.endswith(f" or wav/eval. Unpack ASVspoof2017{version}_eval there\n")
 
 
@@ -413,7 +543,10 @@ def test_two_candidates_are_refused(corpus, tmp_path):
     assert refused(corpus) == f"{first}: protocol of dev: got also {other}, {text}"
     first.unlink()
     write_wav(corpus / "wav" / "eval" / "E_1000001.wav")
-    assert refused(corpus) == f"{corpus}/ASVspoof2017_V2_eval: folder of sound files of eval: got also {corpus}/wav/eval, {text}"
+    assert (
+        refused(corpus)
+        == f"{corpus}/ASVspoof2017_V2_eval: folder of sound files of eval: got also {corpus}/wav/eval, {text}"
+    )
 
 
 def test_two_corpora_are_refused(corpus, tmp_path):
@@ -426,15 +559,25 @@ def test_two_corpora_are_refused(corpus, tmp_path):
 def test_data_directory_that_cannot_be_made(corpus, tmp_path):
     (tmp_path / "data").touch()
     done = prepare(corpus, tmp_path / "data")
-    assert (done.returncode, done.stderr) == (1, f"prepare_asvspoof2017.py: {tmp_path}/data/train: Not a directory\n")
+    assert (done.returncode, done.stderr) == (
+        1,
+        f"prepare_asvspoof2017.py: {tmp_path}/data/train: Not a directory\n",
+    )
 
 
 def test_usage(corpus, tmp_path):
-    assert prepare("corpus").stderr == "prepare_asvspoof2017.py: the following arguments are required: <data-dir>. Try --help\n"
+    assert (
+        prepare("corpus").stderr
+        == "prepare_asvspoof2017.py: the following arguments are required: <data-dir>. Try --help\n"
+    )
     assert prepare("--bits=8", "a", "b").returncode == 1
     shown = prepare("--help")
     assert shown.returncode == 0
-    script, root, data = re.search(r"^Example: (\S+) (\S+) (\S+)$", shown.stdout, re.MULTILINE).groups()
+    script, root, data = re.search(
+        r"^Example: (\S+) (\S+) (\S+)$", shown.stdout, re.MULTILINE
+    ).groups()
     assert (ROOT / script, root, data) == (SCRIPT, "/corpora/ASVspoof2017_V2", "data")
     corpus.rename(tmp_path / "ASVspoof2017_V2")
-    assert "dev: 1 genuine, 1 replayed" in "".join(prepared(tmp_path / "ASVspoof2017_V2", tmp_path / data))
+    assert "dev: 1 genuine, 1 replayed" in "".join(
+        prepared(tmp_path / "ASVspoof2017_V2", tmp_path / data)
+    )
