@@ -5,6 +5,7 @@ import doctest
 import importlib
 import inspect
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +14,7 @@ import numpy as np
 import pytest
 
 import sdtools
+from sdtools.audio.decoding import write_audio
 
 ROOT = Path(__file__).parents[2]
 NAMES = json.loads(Path(__file__).with_name("public_names.json").read_text())
@@ -116,6 +118,19 @@ def test_scores_come_in_any_order():
     assert value == sdtools.eer(sorted(genuine), sorted(spoof)).value == 0.25
     with pytest.raises(sdtools.SdError):
         sdtools.eer([1.0, float("nan")], spoof)
+
+
+def test_the_example_of_the_readme_runs(tmp_path, monkeypatch, capsys):
+    (code,) = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    assert len([line for line in code.splitlines() if line]) <= 12
+    monkeypatch.chdir(tmp_path)
+    rng = np.random.default_rng(0)
+    for name, seconds in (("live", 1.0), ("replayed", 0.9)):
+        write_audio(f"{name}.wav", 0.1 * rng.standard_normal(int(16000 * seconds)), 16000)
+    exec(code, {})
+    llr, figures = capsys.readouterr().out.splitlines()
+    assert llr.startswith("LLR ") and float(llr.split()[1]) > 0
+    assert figures == "EER 0.333, Cllr 0.623"
 
 
 if __name__ == "__main__":
