@@ -1,4 +1,4 @@
-"""Start-up: --help of each command, and jobs of one utterance with the compiled loops at hand and without.
+"""Start-up: --help of each command, and jobs of one utterance, compiled before or not.
 
     python benchmarks/bench_startup.py
 

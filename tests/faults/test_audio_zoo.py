@@ -489,7 +489,7 @@ ZOO = [
 
 @pytest.fixture(scope="module")
 def place(parts, tmp_path_factory):  # noqa: F811
-    """A folder with two good recordings, a model and the whole zoo: {name: what stands in wav.scp}."""
+    """A folder with two good recordings, a model and the zoo: {name: entry in wav.scp}."""
     folder = tmp_path_factory.mktemp("zoo")
     thresholds = {
         name: {"threshold": 0.0, "p_miss": 0.1, "p_false_alarm": 0.1}

@@ -1,4 +1,6 @@
-"""Coverage-guided fuzz of every reader of tables and text: a mutated input that takes a new step from line to line joins the corpus.
+"""Coverage-guided fuzz of every reader of tables and text.
+
+A mutated input that takes a new step from line to line of our code joins the corpus.
 
 The inputs are the same in every run; time bounds how many are tried. For longer:
 
@@ -141,7 +143,10 @@ def memory_bytes():
 
 @contextlib.contextmanager
 def watched(num_bytes, max_sec=MAX_SEC):
-    """Hang, memory beyond ten times the input and 100 MB, and warnings that are not ours become errors; yields what was opened and run."""
+    """Turn a hang, too much memory and foreign warnings into errors; yield what was opened and run.
+
+    Too much is more than ten times the input and 100 MB.
+    """
 
     def ring(*_):
         raise Hang
@@ -512,7 +517,7 @@ def mutant(rng, corpus):
 
 
 class Reader(NamedTuple):
-    """Inputs {name: bytes}, calls that read them from the current directory, and how to put a mutant's checksums right."""
+    """Inputs {name: bytes}, calls that read them, and how to correct a mutant's checksums."""
 
     seeds: list
     calls: list
@@ -798,7 +803,7 @@ def score_readers():
 
 
 def model_reader():
-    """Settings of the features are those of the conf reader: what they ask for in time and memory is the model's to say."""
+    """Feature settings are left to the fuzz of .conf files: they decide time and memory."""
     gmm_io.write_gmm("genuine.gmm", small_gmm(3))
     gmm_io.write_gmm("spoof.gmm", small_gmm(3, 1))
     for label in ("genuine", "spoof"):
@@ -991,7 +996,8 @@ def data_readers():
         for i in (1, 2)
     }
     for name, letter in prepare.SETS.items():
-        lines = f"{letter}_1.wav genuine M{letter} S01 - - -\n{letter}_2.wav spoof M{letter} S02 E1 P1 R1\n"
+        lines = f"{letter}_1.wav genuine M{letter} S01 - - -\n"
+        lines += f"{letter}_2.wav spoof M{letter} S02 E1 P1 R1\n"
         corpus[
             f"c/protocol_V2/ASVspoof2017_V2_{name}.{'trn' if name == 'train' else 'trl'}.txt"
         ] = lines.encode()
@@ -1044,7 +1050,10 @@ def data_readers():
 
 
 def arrays_conf():
-    return b"command sbatch --export=ALL\noption mem=* --mem-per-cpu=$0\noption mem=0 # none\ndefault gpu=0\noption gpu=0 -p 'shared x'\n"
+    return (
+        b"command sbatch --export=ALL\noption mem=* --mem-per-cpu=$0\noption mem=0 # none\n"
+        b"default gpu=0\noption gpu=0 -p 'shared x'\n"
+    )
 
 
 @pytest.fixture(scope="module")
@@ -1176,7 +1185,8 @@ def test_every_mutated_input_is_read_or_refused_in_a_line(readers, folder, fault
         end=" ",
     )
     print(
-        f"steps {num_seed_steps} -> {len(steps.seen)}, {lines} lines, corpus {len(corpus)}; {len(lost)} kinds lost"
+        f"steps {num_seed_steps} -> {len(steps.seen)}, {lines} lines, corpus {len(corpus)}; "
+        f"{len(lost)} kinds lost"
     )
     with fault("fuzz of tables and text", num_runs):
         for message, files in lost.values():

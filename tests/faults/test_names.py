@@ -1,4 +1,4 @@
-"""Odd and hostile names in every place that takes one: handled or refused in one line, and no shell ever reads them."""
+"""Odd and hostile names everywhere: handled or refused in one line, and no shell reads them."""
 
 import ast
 import json
