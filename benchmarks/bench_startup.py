@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from timing import best_of_rounds, machine
 
-from sdtools.audio.decoding import write_audio
+from sdtools.audio.encoding import write_audio
 from sdtools.tables.table import open_writer
 
 NUM_ROUNDS = 5

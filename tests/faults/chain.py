@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from sdtools.audio import decoding as audio
+from sdtools.audio.encoding import write_audio
 from sdtools.detect.model import write_model
 from sdtools.scoring.files import read_fusion
 
@@ -69,7 +69,7 @@ def make_inputs(folder):
     (folder / "wav").mkdir(parents=True)
     for i, key in enumerate(keys):
         gate = 1 if (i % 2) != (i % 5 == 0) else 0.1 + np.arange(4800) // 400 % 2
-        audio.write_audio(
+        write_audio(
             folder / "wav" / f"{key}.wav", 0.05 * gate * rng.standard_normal(4800), RATE_HZ
         )
     labels = {key: ("spoof", "genuine")[i % 2] for i, key in enumerate(keys)}

@@ -29,9 +29,12 @@ from typing import NamedTuple
 
 import numpy as np
 import pytest
+import soundfile
 from form import IS_FULL
 
 from sdtools.audio import decoding as audio
+from sdtools.audio.encoding import write_audio
+from sdtools.audio.entries import open_audio
 from sdtools.bin import (
     apply_fusion,
     compute_feats,
@@ -613,7 +616,7 @@ def wave_reader():
         {"format": "WAV", "subtype": "ULAW"},
     ):
         buffer = io.BytesIO()
-        audio.soundfile.write(buffer, np.linspace(-0.9, 0.9, 50), 8000, **options)
+        soundfile.write(buffer, np.linspace(-0.9, 0.9, 50), 8000, **options)
         wave = buffer.getvalue()
         seeds.append(
             {
@@ -624,7 +627,7 @@ def wave_reader():
         )
 
     def read(rspecifier):
-        with audio.open_audio(rspecifier) as table:
+        with open_audio(rspecifier) as table:
             for entry in table:
                 assert np.isfinite(entry.load()[0]).all()
 
@@ -819,7 +822,7 @@ def model_reader():
     }
     about = {"note": "Ours.", "sample_rate_hz": 16000, "thresholds": thresholds}
     model.write_model("model", {"cqcc": Path()}, {"cqcc": Path("feats.conf")}, fusion, about)
-    audio.write_audio(
+    write_audio(
         "a.wav", np.random.default_rng(0).standard_normal(16000).clip(-3, 3) / 4, 16000
     )
     files = {
@@ -988,7 +991,7 @@ def data_readers():
     yield "tables beside", Reader([tables_beside], calls)
 
     prepare, prepare_folder = load("local", "prepare_asvspoof2017"), load("local", "prepare_folder")
-    audio.write_audio("a.wav", np.linspace(-0.5, 0.5, 40), 16000)
+    write_audio("a.wav", np.linspace(-0.5, 0.5, 40), 16000)
     wave = Path("a.wav").read_bytes()
     corpus = {
         f"c/ASVspoof2017_V2_{name}/{letter}_{i}.wav": wave

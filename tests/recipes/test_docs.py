@@ -15,7 +15,7 @@ from recipe_runs import make_copy
 from test_commands import COMMANDS, make_recipe_directory
 from test_metrics import synthetic_set
 
-from sdtools.audio.decoding import write_audio
+from sdtools.audio.encoding import write_audio
 from sdtools.features.envelope import EnvelopeOptions
 from sdtools.features.filterbank import FilterBankOptions
 from sdtools.features.modulation import ModulationExtractor, ModulationOptions
