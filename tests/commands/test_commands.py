@@ -357,7 +357,7 @@ def test_one_output_for_several_systems(recipe, capsys):
         ("--orders=2,2", "--orders: got '2,2'"),
         ("--features=", "--features: got ''"),
         ("--features=cf,cf", "--features: got 'cf,cf'"),
-        ("--num-threads=0", "--num-threads=0, need 1 or more"),
+        ("--num-threads=0", "--num-threads: expected 1 or more, found 0"),
         (
             "--frame-length-ms=0.01",
             "frames: got 0 samples every 160, need 2 or more every 1 or more",
