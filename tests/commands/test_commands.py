@@ -263,7 +263,7 @@ def test_pipe_that_does_not_fit_into_memory(recipe, tmp_path, capsys):
         result = subprocess.run(
             [sys.executable, "-c", code], stdin=archive, capture_output=True, text=True
         )
-    assert result.returncode == 1 and "second pass: got 0 entries, need 40" in result.stderr
+    assert result.returncode == 1 and "number of entries when read again: expected 40" in result.stderr
     assert "Traceback" not in result.stderr and not (tmp_path / "x.gmm").exists()
 
 
@@ -400,27 +400,28 @@ def test_few_frames_for_the_components_are_pointed_out(recipe, tmp_path, capsys)
         train_gmm.main(["--num-components=128", "scp:data/train/genuine.scp", f"{tmp_path}/x.gmm"])
         == 0
     )
-    assert "WARNING (sd-train-gmm) got 780 frames for 128 components" in capsys.readouterr().err
+    line = "number of frames: expected at least 1280, 10 per component, found 780"
+    assert f"WARNING (sd-train-gmm) scp:data/train/genuine.scp: {line}" in capsys.readouterr().err
 
 
 def test_models_of_two_systems(recipe, tmp_path, capsys):
     gmms = ["exp/cf_sd6/genuine.gmm", "exp/cm_sd6/spoof.gmm"]
     assert score_gmm.main([*gmms, "scp:data/eval/cf.scp", f"{tmp_path}/x.txt"]) == 1
-    assert "dimensions: got 240, 120, need equal ones" in capsys.readouterr().err
+    assert "dimensions: expected equal ones, found 240, 120" in capsys.readouterr().err
 
 
 def test_more_components_than_frames(recipe, tmp_path, capsys):
     assert (
         train_gmm.main(["--num-components=4096", "scp:data/train/cf.scp", f"{tmp_path}/x.gmm"]) == 1
     )
-    assert "need at least 4096" in capsys.readouterr().err
+    assert "expected at least 4096" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
 
 
 def test_class_without_utterances(recipe, tmp_path, capsys):
     (tmp_path / "none.scp").write_text("")
     assert train_gmm.main([f"scp:{tmp_path}/none.scp", f"{tmp_path}/x.gmm"]) == 1
-    assert "need at least one" in capsys.readouterr().err
+    assert "expected at least one" in capsys.readouterr().err
     assert not (tmp_path / "x.gmm").exists()
 
 
@@ -430,13 +431,13 @@ def test_scoring_with_other_settings_than_training(recipe, tmp_path, capsys):
         score_gmm.main(["--delta-window=3", *gmms, "scp:data/eval/cf.scp", f"{tmp_path}/x.txt"])
         == 1
     )
-    assert "settings: got --delta-window=3, need --delta-window=2 as in " in capsys.readouterr().err
+    assert "settings: expected --delta-window=2 as in " in capsys.readouterr().err
 
 
 def test_scoring_with_features_of_another_kind(recipe, tmp_path, capsys):
     gmms = ["exp/cf_sd6/genuine.gmm", "exp/cf_sd6/spoof.gmm"]
     assert score_gmm.main([*gmms, "scp:data/eval/cm.scp", f"{tmp_path}/x.txt"]) == 1
-    assert "need (num_frames, 240)" in capsys.readouterr().err
+    assert "expected (num_frames, 240)" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
 
 

@@ -22,7 +22,7 @@ from sdtools.features.modulation import ModulationExtractor, ModulationOptions
 from sdtools.features.postprocess import PostOptions, postprocess
 from sdtools.features.subbands import SubbandExtractor
 from sdtools.features.triangular import TriangularOptions
-from sdtools.gmm.mixture import EM_PASSES, GmmOptions
+from sdtools.gmm.training import EM_PASSES, GmmOptions
 from sdtools.tables import table as tables
 
 ROOT = Path(__file__).parents[2]
