@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sdtools import __version__
-from sdtools.cli.process import end_by_exit, warnings_to
+from sdtools.cli.process import end_by_exit, logging_to, warnings_to
 from sdtools.errors import SdError, UsageError, as_sd_error, printable
 from sdtools.options import (
     BOOLEANS,
@@ -102,7 +102,11 @@ class Command:
             return 0
         log = Log(self.name)
         try:
-            with end_by_exit(), warnings_to(lambda warning: log.warning(as_sd_error(warning))):
+            with (
+                end_by_exit(),
+                logging_to(log.info),
+                warnings_to(lambda warning: log.warning(as_sd_error(warning))),
+            ):
                 return body(self.parse(argv, log)) or 0
         except KeyboardInterrupt:
             log.error("interrupted")

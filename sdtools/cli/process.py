@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import logging
 import os
 import resource
 import shutil
@@ -45,7 +46,7 @@ def _find_numba_cache() -> None:
     """Give numba a temporary cache where it finds no other place."""
     package = os.path.dirname(os.path.dirname(__file__))
     home = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
-    folders = [f"{package}/__pycache__", f"{home}/numba"]
+    folders = [f"{package}/features/__pycache__", f"{home}/numba"]
     if "NUMBA_CACHE_DIR" in os.environ:
         folders = [os.environ["NUMBA_CACHE_DIR"]]
     for folder in folders:
@@ -94,6 +95,18 @@ def end_by_exit() -> Iterator[None]:
         sys.unraisablehook = old_hook
         for number, handler in old.items():
             signal.signal(number, handler)
+
+
+@contextlib.contextmanager
+def logging_to(report: Callable[[str], None]) -> Iterator[None]:
+    """Hand every line that the library logs to `report`."""
+    logger, handler = logging.getLogger("sdtools"), logging.Handler()
+    handler.emit = lambda record: report(record.getMessage())  # type: ignore[method-assign]
+    logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
 
 
 @contextlib.contextmanager

@@ -1,12 +1,14 @@
-"""Spatial differentiation: differences of neighbouring bands (Eq. 2)."""
+"""Spatial differentiation, Eq. 2: differences of neighbouring bands."""
 
 from __future__ import annotations
 
 import numpy as np
 
+from sdtools.errors import SdError
+
 
 def differentiate(bands: np.ndarray, order: int) -> np.ndarray:
-    """`order`-fold spatial derivative of sub-band signals, as many bands as given.
+    """`order`-fold spatial derivative of sub-band signals, with as many bands as before.
 
     Parameters
     ----------
@@ -21,17 +23,23 @@ def differentiate(bands: np.ndarray, order: int) -> np.ndarray:
 
     Raises
     ------
-    ValueError
+    SdError
         If `order` is negative.
 
     Notes
     -----
-    Eq. 2, y_i <- y_(i+1) - y_i, leaves one band fewer each time. As in the paper's section 4.2 a band of zeros takes its place
-    after every differentiation but the last, and after the last the highest band stands twice
-    (`test_differentiation.py::test_padding_on_integers`).
+    Eq. 2, y_i <- y_(i+1) - y_i, leaves one band fewer each time. As in the paper's section 4.2, a
+    band of zeros takes its place after every differentiation but the last, and the highest band
+    is repeated after the last.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> differentiate(np.array([1, 4, 9, 25]), 2).tolist()
+    [2.0, 11.0, -16.0, -16.0]
     """
     if order < 0:
-        raise ValueError(f"differentiate: order: got {order}, need 0 or more")
+        raise SdError("differentiate", "order", got=order, need="0 or more")
     out = np.array(bands, dtype=np.float64)
     for step in range(order):
         out[..., :-1] = out[..., 1:] - out[..., :-1]

@@ -1,4 +1,7 @@
-"""Centroid frequency and centroid magnitude of sub-band envelopes (Eq. 6 and 7)."""
+"""Centroid frequency CF (Eq. 6) and centroid magnitude CM (Eq. 7) of sub-band envelopes.
+
+These functions follow the equations step by step. `subbands` computes the same with compiled loops.
+"""
 
 from __future__ import annotations
 
@@ -7,10 +10,20 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from sdtools.errors import SdError
+from sdtools.features.samples import check_natural, check_positive, num_frames
+
 
 @dataclass(frozen=True)
 class EnvelopeOptions:
-    """Settings of framing and of the envelope spectrum."""
+    """Settings of framing and of the envelope spectrum.
+
+    Examples
+    --------
+    >>> options = EnvelopeOptions(max_freq_hz=200.0)
+    >>> options.frame_length(16000), options.frame_shift(16000), options.freqs_hz(16000).tolist()
+    (320, 160, [0.0, 50.0, 100.0, 150.0, 200.0])
+    """
 
     frame_length_ms: float = field(
         default=20.0, metadata={"help": "frame length; the DFT has as many points"}
@@ -20,31 +33,21 @@ class EnvelopeOptions:
         default=0.0, metadata={"help": "lowest envelope frequency f_l; not determined by the paper"}
     )
     max_freq_hz: float = field(default=950.0, metadata={"help": "highest envelope frequency f_u"})
-    num_ceps: int = field(
-        default=40, metadata={"help": "cosine coefficients of ln CM that are kept"}
-    )
+    num_ceps: int = field(default=40, metadata={"help": "cosine coefficients of ln CM to keep"})
     magnitude_floor: float = field(
         default=1e-10,
         metadata={
-            "help": "digital silence: smaller CM is raised to this; full scale is 1; not determined by the paper"
+            "help": "digital silence: lowest CM, where full scale is 1; not determined by the paper"
         },
     )
 
-    def __post_init__(self):
-        if not self.frame_length_ms > 0 or not self.frame_shift_ms > 0:
-            raise ValueError(
-                f"EnvelopeOptions: frame_length_ms, frame_shift_ms: got {self.frame_length_ms}, {self.frame_shift_ms}, need more than 0"
-            )
+    def __post_init__(self) -> None:
+        check_positive(self, "frame_length_ms", "frame_shift_ms", "magnitude_floor")
+        check_natural(self, "num_ceps")
         if not 0 <= self.min_freq_hz <= self.max_freq_hz or self.max_freq_hz == 0:
-            raise ValueError(
-                f"EnvelopeOptions: min_freq_hz, max_freq_hz: got {self.min_freq_hz}, {self.max_freq_hz}, need 0 <= min <= max, max > 0"
-            )
-        if self.num_ceps < 1:
-            raise ValueError(f"EnvelopeOptions: num_ceps: got {self.num_ceps}, need 1 or more")
-        if not self.magnitude_floor > 0:
-            raise ValueError(
-                f"EnvelopeOptions: magnitude_floor: got {self.magnitude_floor}, need more than 0"
-            )
+            got = f"{self.min_freq_hz} and {self.max_freq_hz}"
+            need = "0 <= lowest <= highest, and highest above 0"
+            raise SdError("--min-freq-hz, --max-freq-hz", got=got, need=need)
 
     def frame_length(self, sample_rate_hz: float) -> int:
         """Samples in a frame."""
@@ -55,11 +58,16 @@ class EnvelopeOptions:
         return round(self.frame_shift_ms * sample_rate_hz / 1000)
 
     def bins(self, sample_rate_hz: float) -> np.ndarray:
-        """Indices of the DFT bins from `min_freq_hz` to `max_freq_hz`, ends included."""
+        """Indices of the DFT bins from `min_freq_hz` to `max_freq_hz`, both included.
+
+        Raises
+        ------
+        SdError
+            If there is no bin above 0 Hz, or `max_freq_hz` is above half the sample rate.
+        """
         if self.max_freq_hz > sample_rate_hz / 2:
-            raise ValueError(
-                f"envelope: max_freq_hz: got {self.max_freq_hz}, need at most {sample_rate_hz / 2}. Lower --max-freq-hz"
-            )
+            need = f"at most {sample_rate_hz / 2}, half the sample rate"
+            raise SdError("--max-freq-hz", got=self.max_freq_hz, need=need)
         length = self.frame_length(sample_rate_hz)
         spacing_hz = sample_rate_hz / length
         bins = np.arange(length // 2 + 1)
@@ -67,20 +75,14 @@ class EnvelopeOptions:
             bins * spacing_hz <= self.max_freq_hz + 1e-6
         )
         if not bins[inside].any():
-            raise ValueError(
-                f"envelope: frequencies: got none but 0 Hz between {self.min_freq_hz} and {self.max_freq_hz}, need a bin of spacing "
-                f"{spacing_hz:g}. Widen --min-freq-hz, --max-freq-hz"
-            )
+            got = f"{self.min_freq_hz} to {self.max_freq_hz} Hz"
+            need = f"a range with a multiple of {spacing_hz:g} Hz above 0"
+            raise SdError("--min-freq-hz, --max-freq-hz", got=got, need=need)
         return bins[inside]
 
     def freqs_hz(self, sample_rate_hz: float) -> np.ndarray:
         """Frequencies of `bins`, Hz: 0, 50, ..., 950 at 16 kHz."""
         return self.bins(sample_rate_hz) * (sample_rate_hz / self.frame_length(sample_rate_hz))
-
-
-def num_frames(num_samples: int, frame_length: int, frame_shift: int) -> int:
-    """Whole frames in a signal: nothing is padded, 0 if it is shorter than a frame."""
-    return 0 if num_samples < frame_length else 1 + (num_samples - frame_length) // frame_shift
 
 
 def window(frame_length: int) -> np.ndarray:
@@ -89,7 +91,7 @@ def window(frame_length: int) -> np.ndarray:
 
 
 def spectrum(bands: np.ndarray, options: EnvelopeOptions, sample_rate_hz: float) -> np.ndarray:
-    """Magnitude spectrum |W[f]| of the full-wave rectified bands, frame by frame: the plain form of `subbands`.
+    """Magnitude spectrum |W[f]| of the full-wave rectified bands, frame by frame.
 
     Parameters
     ----------
@@ -101,14 +103,12 @@ def spectrum(bands: np.ndarray, options: EnvelopeOptions, sample_rate_hz: float)
     (num_frames, num_freqs, N) float64
     """
     length, shift = options.frame_length(sample_rate_hz), options.frame_shift(sample_rate_hz)
-    if len(bands) < length:
-        return np.zeros((0, len(options.bins(sample_rate_hz)), bands.shape[1]))
-    frames = np.lib.stride_tricks.sliding_window_view(np.abs(bands), length, axis=0)[
-        ::shift
-    ]  # (num_frames, N, length)
-    return np.abs(np.fft.rfft(frames * window(length))[..., options.bins(sample_rate_hz)]).swapaxes(
-        1, 2
-    )
+    bins = options.bins(sample_rate_hz)
+    if num_frames(len(bands), length, shift) == 0:
+        return np.zeros((0, len(bins), bands.shape[1]))
+    frames = np.lib.stride_tricks.sliding_window_view(np.abs(bands), length, axis=0)[::shift]
+    spectra = np.fft.rfft(frames * window(length))  # (num_frames, N, length / 2 + 1)
+    return np.abs(spectra[..., bins]).swapaxes(1, 2)
 
 
 def centroid_frequency(magnitudes: np.ndarray, freqs_hz: np.ndarray, floor: float) -> np.ndarray:
@@ -120,7 +120,7 @@ def centroid_frequency(magnitudes: np.ndarray, freqs_hz: np.ndarray, floor: floa
         |W[f]| >= 0.
     freqs_hz : (num_freqs,) array
     floor : float
-        sum |W| of a frame of digital silence is at most this.
+        A frame is digital silence if sum |W| is at most this.
 
     Returns
     -------
@@ -134,7 +134,7 @@ def centroid_frequency(magnitudes: np.ndarray, freqs_hz: np.ndarray, floor: floa
 
 
 def centroid_magnitude(magnitudes: np.ndarray, freqs_hz: np.ndarray) -> np.ndarray:
-    """CM = sum f |W| / sum f, (num_frames, N), the unit of |W| (Eq. 7)."""
+    """CM = sum f |W| / sum f, (num_frames, N), in the unit of |W| (Eq. 7)."""
     return np.einsum("f,tfn->tn", freqs_hz, magnitudes) / freqs_hz.sum()
 
 
@@ -152,15 +152,18 @@ def magnitude_cepstrum(cm: np.ndarray, num_ceps: int, floor: float) -> np.ndarra
 
     Raises
     ------
-    ValueError
-        If more coefficients are asked for than there are bands.
+    SdError
+        If there are fewer bands than coefficients.
     """
-    num_bands = cm.shape[1]
+    check_num_ceps(num_ceps, cm.shape[1])
+    return np.log(np.maximum(cm, floor)) @ _cosine_basis(cm.shape[1], num_ceps)
+
+
+def check_num_ceps(num_ceps: int, num_bands: int) -> None:
+    """Refuse more cosine coefficients than bands."""
     if num_ceps > num_bands:
-        raise ValueError(
-            f"cepstrum: num_ceps: got {num_ceps}, need at most {num_bands}, the number of bands. Lower --num-ceps"
-        )
-    return np.log(np.maximum(cm, floor)) @ _cosine_basis(num_bands, num_ceps)
+        need = f"at most {num_bands}, the number of bands"
+        raise SdError("--num-ceps", got=num_ceps, need=need)
 
 
 @functools.cache

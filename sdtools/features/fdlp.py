@@ -1,8 +1,9 @@
-"""Temporal centroid amplitude of envelopes found by frequency domain linear prediction (baseline B2).
+"""Temporal centroid amplitude, TC, by frequency domain linear prediction (baseline B2).
 
-Reconstructed from two sentences of Wickramasinghe et al.: the feature "was extracted from the temporal envelope estimated using
-frequency domain linear prediction" (section 5), and CM is its "frequency domain counterpart" (section 3.2): its formula is Eq. 7 with
-time in place of frequency. Bands, segments, number of poles and cepstra are not in the paper.
+Reconstructed from two sentences of Wickramasinghe et al.: the feature "was extracted from the
+temporal envelope estimated using frequency domain linear prediction" (section 5), and CM is its
+"frequency domain counterpart" (section 3.2), so its formula is Eq. 7 with time in place of
+frequency. The paper does not give the bands, segments, number of poles and cepstra.
 """
 
 from __future__ import annotations
@@ -12,14 +13,21 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from sdtools.features.envelope import EnvelopeOptions, magnitude_cepstrum, num_frames
-from sdtools.features.samples import check_samples, count_frames
+from sdtools.errors import SdError
+from sdtools.features.envelope import EnvelopeOptions, magnitude_cepstrum
+from sdtools.features.samples import check_positive, check_samples, count_frames, num_frames
 from sdtools.features.triangular import TriangularOptions, triangular_weights
 
 
 @dataclass(frozen=True)
 class FdlpOptions:
-    """Settings of frequency domain linear prediction."""
+    """Settings of frequency domain linear prediction.
+
+    Examples
+    --------
+    >>> FdlpOptions(segment_ms=500.0)
+    FdlpOptions(segment_ms=500.0, poles_per_sec=100.0)
+    """
 
     segment_ms: float = field(
         default=1000.0,
@@ -32,34 +40,44 @@ class FdlpOptions:
         metadata={"help": "prediction order over segment length; not determined by the paper"},
     )
 
-    def __post_init__(self):
-        if not self.segment_ms > 0 or not self.poles_per_sec > 0:
-            raise ValueError(
-                f"FdlpOptions: segment_ms, poles_per_sec: got {self.segment_ms}, {self.poles_per_sec}, need more than 0"
-            )
+    def __post_init__(self) -> None:
+        check_positive(self, "segment_ms", "poles_per_sec")
 
 
 class FdlpExtractor:
-    """Cepstra of ln TC, TC = sum n |e[n]| / sum n over the samples n = 1, 2, ... of a frame, for the envelope e of each band.
+    """Cepstra of ln TC, where TC = sum n |e[n]| / sum n for the envelope e of a band.
+
+    The sums are over the samples n = 1, 2, ... of a frame.
 
     Parameters
     ----------
     bands, options
         Settings of bands and frames, and of linear prediction.
     sample_rate_hz
-        Rate of the recordings.
+        Sample rate of the recordings.
+
+    Attributes
+    ----------
+    output_names
+        "tc".
 
     Raises
     ------
-    ValueError
+    SdError
         If settings and sample rate do not fit.
 
     Notes
     -----
-    All segments of a recording have one length, that number of whole frames near `segment_ms` which fills the recording best. They
-    meet where frames do; the last one ends with the last frame.
-    Every fourth value of e[n] is computed, in the middle of four samples: between them it is smooth
-    (`test_fdlp.py::test_every_fourth_value_is_enough`).
+    All segments of a recording have one length: the number of whole frames near `segment_ms` that
+    fills the recording best. They meet where frames do; the last one ends with the last frame.
+    Every fourth value of e[n] is computed, in the middle of four samples, because e[n] is smooth.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> fdlp = FdlpExtractor(sample_rate_hz=16000)
+    >>> fdlp(0.1 * np.sin(np.arange(8000)))["tc"].shape
+    (49, 40)
     """
 
     output_names = ("tc",)
@@ -71,24 +89,17 @@ class FdlpExtractor:
         *,
         sample_rate_hz: int,
     ):
-        self.num_ceps, self.sample_rate_hz, self.poles_per_sec = (
-            bands.num_ceps,
-            sample_rate_hz,
-            options.poles_per_sec,
-        )
+        self.num_ceps, self.poles_per_sec = bands.num_ceps, options.poles_per_sec
+        self.sample_rate_hz = sample_rate_hz
         self.edges_hz = bands.edges_hz(sample_rate_hz)
         self.length, self.shift = bands.frames(sample_rate_hz)
         self.step = math.gcd(self.length, self.shift, 4)
-        self.frames_per_segment = num_frames(
-            round(options.segment_ms * sample_rate_hz / 1000), self.length, self.shift
-        )
+        segment = round(options.segment_ms * sample_rate_hz / 1000)
+        self.frames_per_segment = num_frames(segment, self.length, self.shift)
         if self.frames_per_segment == 0:
-            raise ValueError(
-                f"fdlp: segment_ms: got {options.segment_ms}, need one frame, {bands.frame_length_ms} ms. Raise --segment-ms"
-            )
-        self.subbands(
-            np.zeros(self.length)
-        )  # refuses triangles that are too narrow for the shortest recording
+            got, need = options.segment_ms, f"one frame, {bands.frame_length_ms} ms, or more"
+            raise SdError("--segment-ms", got=got, need=need)
+        self.subbands(np.zeros(self.length))  # refuses triangles too narrow for one frame
 
     def __call__(self, samples: np.ndarray) -> dict[str, np.ndarray]:
         """Static features of one recording.
@@ -96,7 +107,7 @@ class FdlpExtractor:
         Parameters
         ----------
         samples : (num_samples,) array
-            Full scale is 1.
+            Full scale is 1; one frame or more.
 
         Returns
         -------
@@ -113,9 +124,8 @@ class FdlpExtractor:
         samples = check_samples(samples)
         total = count_frames(len(samples), self.length, self.shift)
         num = -(-total // max(1, round(total / self.frames_per_segment)))
-        num = min(
-            total, scipy.fft.next_fast_len(num + 1, real=True) - 1
-        )  # most segments are (num + 1) shifts long
+        # most segments are (num + 1) shifts long
+        num = min(total, scipy.fft.next_fast_len(num + 1, real=True) - 1)
         feats = np.empty((total, self.num_ceps), np.float32)
         for frame in range(0, total, num):
             first = min(frame, total - num)
@@ -127,7 +137,7 @@ class FdlpExtractor:
         return {"tc": feats}
 
     def subbands(self, samples: np.ndarray) -> np.ndarray:
-        """Orthonormal DCT-II of a segment under each triangle, from the triangle's lower foot on, (N, num_coefs)."""
+        """DCT-II of a segment under each triangle, from its lower foot on, (N, num_coefs)."""
         import scipy.fft
 
         spacing_hz = self.sample_rate_hz / (2 * len(samples))
@@ -135,39 +145,35 @@ class FdlpExtractor:
         num_coefs = int(np.max((self.edges_hz[2:] - self.edges_hz[:-2]) / spacing_hz)) + 1
         lines = first + np.arange(num_coefs)[:, None]
         weights = triangular_weights(self.edges_hz, lines * spacing_hz)
-        return (
-            weights * scipy.fft.dct(samples, norm="ortho")[np.minimum(lines, len(samples) - 1)]
-        ).T
+        dct = scipy.fft.dct(samples, norm="ortho")
+        return (weights * dct[np.minimum(lines, len(samples) - 1)]).T
 
     def envelopes(self, samples: np.ndarray) -> np.ndarray:
-        """Hilbert envelope e[n] >= 0 of each band of a segment, (N, num_samples / step) float32, full scale 1.
+        """Hilbert envelope e[n] >= 0 of each band of a segment, (N, num_samples / step) float32.
 
         Notes
         -----
-        The DCT of x[n] is a sum of cosines whose frequencies are pi (n + 1/2) / num_samples: the power spectrum that linear
-        prediction finds in a run of DCT coefficients is the squared envelope over n. Over n it adds up to the energy of the run,
-        which is half that of the squared Hilbert envelope (`test_fdlp.py::test_envelope_of_a_tone_is_its_amplitude`).
+        The DCT of x[n] is a sum of cosines with frequencies pi (n + 1/2) / num_samples. So the
+        power spectrum that linear prediction finds in a run of DCT coefficients is the squared
+        envelope over n. Its sum over n is the energy of the run, half that of the squared Hilbert
+        envelope.
         """
         import scipy.fft
 
         num_samples = len(samples)
-        order = min(
-            max(1, round(self.poles_per_sec * num_samples / self.sample_rate_hz)),
-            num_samples // self.step - 1,
-        )
+        num_values = num_samples // self.step
+        order = max(1, round(self.poles_per_sec * num_samples / self.sample_rate_hz))
+        order = min(order, num_values - 1)
         predictors, errors = linear_prediction(autocorrelation(self.subbands(samples), order))
         lags = autocorrelation(predictors, order)
-        lags = np.maximum(
-            scipy.fft.dct(lags, 3, n=num_samples // self.step), 1e-14 * lags[:, :1]
-        )  # |A|^2
-        return np.sqrt((2 / num_samples * errors[:, None] / lags).astype(np.float32))
+        power = np.maximum(scipy.fft.dct(lags, 3, n=num_values), 1e-14 * lags[:, :1])  # |A|^2
+        return np.sqrt((2 / num_samples * errors[:, None] / power).astype(np.float32))
 
     def temporal_centroids(self, envelopes: np.ndarray) -> np.ndarray:
         """TC of each frame of a segment, (num_frames, N)."""
         n = np.arange((self.step + 1) / 2, self.length + 1, self.step, dtype=np.float32)
-        frames = np.lib.stride_tricks.sliding_window_view(envelopes, len(n), axis=1)[
-            :, :: self.shift // self.step
-        ]
+        windows = np.lib.stride_tricks.sliding_window_view(envelopes, len(n), axis=1)
+        frames = windows[:, :: self.shift // self.step]
         return np.einsum("itn,n->ti", frames, n / n.sum())
 
 
@@ -180,12 +186,18 @@ def autocorrelation(signals: np.ndarray, order: int) -> np.ndarray:
 
 
 def linear_prediction(lags: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Prediction error filters, (num_signals, order + 1), and energies of their errors, (num_signals,), by Levinson and Durbin.
+    """Prediction error filters and the energies of their errors, by Levinson and Durbin.
 
     Parameters
     ----------
     lags : (num_signals, order + 1) array
-        Autocorrelations; a part in 1e9 of lag 0 is added to it, so that a predictable signal does no harm. Zeros give the error 0.
+        Autocorrelations. One part in 1e9 is added to lag 0, so that predictable signals give
+        finite filters. Zeros give the error 0.
+
+    Returns
+    -------
+    filters : (num_signals, order + 1) array
+    errors : (num_signals,) array
     """
     silent = lags[:, 0] == 0
     errors = np.where(silent, 1, lags[:, 0] * (1 + 1e-9))

@@ -35,7 +35,9 @@ Options = tuple[Any, ...]  # one object for each option dataclass of a front end
 class Extractor(Protocol):
     """What turns samples into features."""
 
-    output_names: Sequence[str]
+    @property
+    def output_names(self) -> Sequence[str]:
+        """Names of the features."""
 
     def __call__(self, samples: np.ndarray) -> Mapping[str, np.ndarray]:
         """Features (num_frames, dim) float32 by output name, of samples (num_samples,)."""

@@ -1,4 +1,4 @@
-"""Selected columns, deltas and mean-variance normalisation of feature matrices."""
+"""Selected columns, deltas and mean-variance normalisation of feature matrices, as Kaldi does."""
 
 from __future__ import annotations
 
@@ -7,16 +7,23 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-VARIANCE_FLOOR = 1e-20
-"""As Kaldi's apply-cmvn: a constant dimension becomes 0, not NaN."""
+from sdtools.errors import SdError
 
+VARIANCE_FLOOR = 1e-20
+"""As in Kaldi's apply-cmvn: a constant dimension becomes 0, not NaN."""
 
 MAX_WINDOW, MAX_ORDER = 1000, 10  # a damaged number would cost hours and all memory
 
 
 @dataclass(frozen=True)
 class PostOptions:
-    """What is done to static features between the archive and the model."""
+    """Steps between the static features in an archive and the model.
+
+    Examples
+    --------
+    >>> PostOptions(deltas=False)
+    PostOptions(deltas=False, delta_window=2, delta_order=2, cmvn=True)
+    """
 
     deltas: bool = field(default=True, metadata={"help": "append deltas and accelerations"})
     delta_window: int = field(
@@ -29,18 +36,18 @@ class PostOptions:
         metadata={"help": "normalise mean and variance of every dimension over the utterance"},
     )
 
-    def __post_init__(self):
-        if not (1 <= self.delta_window <= MAX_WINDOW and 1 <= self.delta_order <= MAX_ORDER):
-            got = f"got {self.delta_window}, {self.delta_order}"
-            raise ValueError(
-                f"PostOptions: delta_window, delta_order: {got}, need 1 or more, and no more than {MAX_WINDOW}, {MAX_ORDER}"
-            )
+    def __post_init__(self) -> None:
+        for name, highest in (("delta_window", MAX_WINDOW), ("delta_order", MAX_ORDER)):
+            if not 1 <= (got := getattr(self, name)) <= highest:
+                who = f"--{name.replace('_', '-')}"
+                raise SdError(who, got=got, need=f"1 to {highest}")
 
 
 def delta_filters(window: int, order: int) -> list[np.ndarray]:
-    """FIR filters that give the static feature and its first `order` derivatives; filter m has 2 m window + 1 taps.
+    """FIR filters for the static feature and its first `order` derivatives, as Kaldi's add-deltas.
 
-    The first is 1; each further one is the one before convolved with j / sum j^2, j = -window..window: Kaldi's add-deltas.
+    The first is 1. Each further one is the one before convolved with j / sum j^2,
+    j = -window..window; filter m has 2 m window + 1 taps.
     """
     taps = np.arange(-window, window + 1)
     filters = [np.ones(1)]
@@ -62,17 +69,16 @@ def add_deltas(feats: np.ndarray, window: int = 2, order: int = 2) -> np.ndarray
 
     Notes
     -----
-    As in Kaldi the composite filter runs over frames whose index is clamped to the first and last, which differs near the ends
-    from taking deltas of deltas (`test_postprocess.py::test_deltas_like_kaldi`).
+    As in Kaldi, the first and the last frame are repeated beyond the ends. Near the ends this
+    differs from deltas of deltas.
     """
     num_frames = len(feats)
     blocks = [feats]
     reach = window * order
     if num_frames == 0:
         return np.concatenate(blocks * (order + 1), axis=1)
-    padded = np.concatenate(
-        [np.repeat(feats[:1], reach, axis=0), feats, np.repeat(feats[-1:], reach, axis=0)]
-    )
+    before, after = np.repeat(feats[:1], reach, axis=0), np.repeat(feats[-1:], reach, axis=0)
+    padded = np.concatenate([before, feats, after])
     for taps in delta_filters(window, order)[1:]:
         first = reach - len(taps) // 2
         block = np.zeros_like(feats)
@@ -84,7 +90,7 @@ def add_deltas(feats: np.ndarray, window: int = 2, order: int = 2) -> np.ndarray
 
 
 def cmvn_stats(feats: np.ndarray) -> np.ndarray:
-    """Kaldi's statistics for normalisation, float64: sums and the number of frames, then sums of squares and 0.
+    """Kaldi's statistics for normalisation.
 
     Parameters
     ----------
@@ -92,25 +98,27 @@ def cmvn_stats(feats: np.ndarray) -> np.ndarray:
 
     Returns
     -------
-    (2, D + 1) array
-        Those of several utterances add up (`test_postprocess.py::test_statistics_add_up_to_those_of_all_frames`).
+    (2, D + 1) float64
+        Sums and the number of frames; sums of squares and 0. The statistics of several utterances
+        add up.
     """
     feats = feats.astype(np.float64)
-    return np.stack(
-        [np.append(feats.sum(axis=0), len(feats)), np.append((feats**2).sum(axis=0), 0)]
-    )
+    sums, squares = feats.sum(axis=0), (feats**2).sum(axis=0)
+    return np.stack([np.append(sums, len(feats)), np.append(squares, 0)])
 
 
 def normalize(
     feats: np.ndarray, stats: np.ndarray | None = None, norm_vars: bool = True
 ) -> np.ndarray:
-    """Each dimension with mean 0 and, with `norm_vars`, variance 1 (biased, floored at `VARIANCE_FLOOR`): Kaldi's apply-cmvn.
+    """Each dimension with mean 0 and, with `norm_vars`, variance 1, as Kaldi's apply-cmvn.
 
     Parameters
     ----------
     feats : (num_frames, D) array
     stats : (2, D + 1) array, optional
-        As of `cmvn_stats`; mean and variance are those of `feats` if there are none.
+        As from `cmvn_stats`; by default, mean and variance of `feats`.
+    norm_vars
+        Whether to divide by the standard deviation (biased variance, at least `VARIANCE_FLOOR`).
 
     Returns
     -------
@@ -118,13 +126,13 @@ def normalize(
 
     Raises
     ------
-    ValueError
-        If `stats` are of another dimension, of less than one frame, or not finite.
+    SdError
+        If `stats` have another dimension, less than one frame, or a value that is not finite.
 
     Notes
     -----
-    All is reckoned in float64. The variance of `feats` itself is taken about the mean, which loses no digits to a large mean;
-    Kaldi's sums leave only the difference of mean square and squared mean.
+    Computed in float64. The variance of `feats` itself is taken about the mean, which loses no
+    digits to a large mean, as Kaldi's mean square minus squared mean does.
     """
     if len(feats) == 0:
         return feats
@@ -141,34 +149,34 @@ def normalize(
 
 
 def _moments(stats: np.ndarray, num_dims: int) -> np.ndarray:
-    """Means and mean squares of Kaldi's statistics, (2, D)."""
+    """Means and mean squares from Kaldi's statistics, (2, D)."""
+    who, hint = "CMVN statistics", "Compute them again"
     if stats.shape != (2, num_dims + 1):
-        raise ValueError(
-            f"CMVN statistics: shape: got {stats.shape}, need (2, {num_dims + 1}). Take those of the same features"
-        )
+        need, hint = (2, num_dims + 1), "Take the statistics of the same features"
+        raise SdError(who, "shape", got=stats.shape, need=need, hint=hint)
     if not np.isfinite(stats).all():
-        raise ValueError(
-            "CMVN statistics: got a value that is not finite, need numbers. Compute them anew"
-        )
+        raise SdError(who, "a value is not finite", hint=hint)
     if not stats[0, -1] >= 1:
-        raise ValueError(
-            f"CMVN statistics: frames: got {stats[0, -1]:g}, need 1 or more. Compute them anew"
-        )
+        raise SdError(who, "frames", got=f"{stats[0, -1]:g}", need="1 or more", hint=hint)
     return stats[:, :-1] / np.float64(stats[0, -1])
 
 
 def parse_columns(select: str) -> list[range]:
-    """Ranges of column numbers that a text such as `0-3,7,9-8` names: from 0, both ends count, `9-8` is 9, 8.
+    """Column numbers from a text such as `0-3,7,9-8`: from 0, both ends count, `9-8` is 9, 8.
 
     Raises
     ------
-    ValueError
-        If it is not of this form.
+    SdError
+        If the text has another form.
+
+    Examples
+    --------
+    >>> [list(part) for part in parse_columns("0-3,7,9-8")]
+    [[0, 1, 2, 3], [7], [9, 8]]
     """
     if not re.fullmatch(r"[0-9]+(-[0-9]+)?(,[0-9]+(-[0-9]+)?)*", select):
-        raise ValueError(
-            f"columns: got {select!r}, need numbers and ranges of them, such as 0-3,7,9-8. Count from 0"
-        )
+        need = "numbers from 0 and ranges, such as 0-3,7,9-8"
+        raise SdError("columns", got=repr(select), need=need)
     ends = [(int(part.split("-")[0]), int(part.split("-")[-1])) for part in select.split(",")]
     return [
         range(first, last + 1) if first <= last else range(first, last - 1, -1)
@@ -177,40 +185,60 @@ def parse_columns(select: str) -> list[range]:
 
 
 def select_columns(feats: np.ndarray, columns: list[range]) -> np.ndarray:
-    """The columns of (num_frames, D) `feats` that `parse_columns` gave, in their order, as Kaldi's select-feats.
+    """The `columns` (see `parse_columns`) of (num_frames, D) `feats`, as Kaldi's select-feats.
 
     Raises
     ------
-    ValueError
-        If there is no such column.
+    SdError
+        If a column does not exist.
     """
     highest = max(end for part in columns for end in (part[0], part[-1]))
     if highest >= feats.shape[1]:
-        raise ValueError(
-            f"features: columns: got {highest}, need less than {feats.shape[1]}; they count from 0. Select others"
-        )
+        need = f"0 to {feats.shape[1] - 1}"
+        raise SdError("features", "column", got=highest, need=need, hint="Select other columns")
     return feats[:, np.concatenate(columns)]
 
 
 def postprocess(
-    feats: np.ndarray, options: PostOptions, columns: list[range] | None = None
+    feats: np.ndarray,
+    options: PostOptions = PostOptions(),
+    columns: list[range] | None = None,
 ) -> np.ndarray:
-    """Selection, then deltas, then normalisation over all dimensions, as `options` and `parse_columns` say.
+    """Select columns, append deltas, normalise every dimension over the utterance.
+
+    Parameters
+    ----------
+    feats : (num_frames, D) array
+        Static features of one utterance.
+    options
+        Settings of deltas and normalisation.
+    columns
+        As from `parse_columns`; by default all.
+
+    Returns
+    -------
+    (num_frames, (delta_order + 1) D) array of the input's type
+        Or (num_frames, D) without deltas.
 
     Raises
     ------
-    ValueError
-        If there is no frame, a value is not finite, or a column is not there.
+    SdError
+        If there is no frame, a value is not finite, or a column does not exist.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> feats = np.random.default_rng(0).standard_normal((100, 40))
+    >>> post = postprocess(feats)
+    >>> post.shape, bool(abs(post.mean()) < 1e-9), float(post.std().round(6))
+    ((100, 120), True, 1.0)
     """
+    hint = "Leave this utterance out or compute its features again"
     if len(feats) == 0:
-        raise ValueError(
-            "features: frames: got 0, need 1 or more. Drop the utterance or compute its features anew"
-        )
+        raise SdError("features", "frames", got=0, need="1 or more", hint=hint)
     if not np.isfinite(feats).all():
         row = int(np.flatnonzero(~np.isfinite(feats).all(axis=1))[0])
-        raise ValueError(
-            f"features: frame {row}: got a value that is not finite, need numbers. Compute its features anew"
-        )
+        raise SdError("features", f"frame {row} has a value that is not finite", hint=hint)
     if columns:
         feats = select_columns(feats, columns)
     if options.deltas:

@@ -1,8 +1,9 @@
-"""The door of every extractor: what counts as the samples of a recording, and its frames."""
+"""What counts as the samples of a recording, and how many frames they make."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NoReturn
 
 import numpy as np
 
@@ -13,14 +14,14 @@ MAX_PEAK = 8.0
 
 
 def check_samples(samples: np.ndarray | Sequence[float], who: str = "samples") -> np.ndarray:
-    """The samples of one channel as float64.
+    """The samples of one channel as float64. Every extractor checks its input here.
 
     Parameters
     ----------
     samples : (num_samples,) array or list of floats
         Full scale is 1.
     who
-        Name of the argument in messages.
+        Name of the argument for messages.
 
     Returns
     -------
@@ -38,57 +39,68 @@ def check_samples(samples: np.ndarray | Sequence[float], who: str = "samples") -
     >>> check_samples([0.5, -0.5])
     array([ 0.5, -0.5])
     >>> import numpy as np
-    >>> check_samples(np.array([16384, -16384], np.int16))
-    Traceback (most recent call last):
-    sdtools.errors.SdError: samples: type: expected floating point, found int16. \
-Divide by full scale: samples / 32768.
+    >>> check_samples(np.array([16384, -16384], np.int16) / 32768)
+    array([ 0.5, -0.5])
     """
     try:
         array = np.asarray(samples)
-    except ValueError:  # lists of different lengths
+    except ValueError:
         raise SdError(who, "type", got="uneven lists", need="one list of numbers") from None
     if array.size == 0:
         raise SdError(who, "number of samples", got=0, need="1 or more")
-    if array.dtype.kind in "iu":
-        full_scale = (
-            2 ** (8 * array.dtype.itemsize - 1) if isinstance(samples, np.ndarray) else 32768
-        )
-        hint = f"Divide by full scale: samples / {full_scale}"
-        raise SdError(who, "type", got=array.dtype, need="floating point", hint=hint)
     if array.dtype.kind != "f":
-        raise SdError(who, "type", got=array.dtype, need="floating point")
+        bits = {"int32": 31, "int8": 7}.get(array.dtype.name, 15)
+        hint = f"Divide by full scale: samples / {2**bits}" if array.dtype.kind == "i" else ""
+        raise SdError(who, "type", got=array.dtype, need="floating point", hint=hint)
     if array.ndim != 1:
         hint = "Take one channel: samples[:, 0]"
         raise SdError(who, "shape", got=array.shape, need="(num_samples,), one channel", hint=hint)
     peak = max(array.max(), -array.min())
-    if not peak <= MAX_PEAK:
-        if len(unusable := np.flatnonzero(~np.isfinite(array))):
-            index = unusable[0]
-            hint = "Repair the recording"
-            raise SdError(
-                who, f"sample {index}", got=array[index], need="a finite number", hint=hint
-            )
-        hint = "Scale the samples so that full scale is 1; divide 16-bit values by 32768"
+    if not np.isfinite(peak):
+        index = int(np.flatnonzero(~np.isfinite(array))[0])
+        got, hint = array[index], "Repair the recording"
+        raise SdError(who, f"sample {index}", got=got, need="a finite number", hint=hint)
+    if peak > MAX_PEAK:
+        hint = "Full scale is 1: divide 16-bit values by 32768"
         raise SdError(who, "peak", got=f"{peak:g}", need=f"at most {MAX_PEAK:g}", hint=hint)
     return array.astype(np.float64, copy=False)
 
 
-def count_frames(num_samples: int, length: int, shift: int) -> int:
-    """Whole frames of `length` samples in a recording, 1 or more; nothing is padded.
+def num_frames(num_samples: int, frame_length: int, frame_shift: int) -> int:
+    """Whole frames in a signal: nothing is padded, 0 if it is shorter than a frame."""
+    return 0 if num_samples < frame_length else 1 + (num_samples - frame_length) // frame_shift
+
+
+def count_frames(num_samples: int, frame_length: int, frame_shift: int) -> int:
+    """`num_frames`, 1 or more.
 
     Raises
     ------
     SdError
         If the recording is shorter than one frame.
     """
-    if num_samples < length:
-        need = f"at least {length}, one frame"
+    if num_samples < frame_length:
+        need = f"at least {frame_length}, one frame"
         hint = "Leave this recording out"
         raise SdError("samples", "number of samples", got=num_samples, need=need, hint=hint)
-    return 1 + (num_samples - length) // shift
+    return num_frames(num_samples, frame_length, frame_shift)
 
 
-def check_choice(features: Sequence[str], choices: Sequence[str]) -> tuple[str, ...]:
+def check_frames(frame_length: int, frame_shift: int) -> tuple[int, int]:
+    """Both lengths in samples.
+
+    Raises
+    ------
+    SdError
+        If a frame has less than two samples, or starts where the one before it does.
+    """
+    if frame_shift < 1 or frame_length < 2:
+        got, need = f"{frame_length} samples every {frame_shift}", "2 or more every 1 or more"
+        raise SdError("--frame-length-ms, --frame-shift-ms", got=got, need=need)
+    return frame_length, frame_shift
+
+
+def check_features(features: Sequence[str], choices: Sequence[str]) -> tuple[str, ...]:
     """The names of the features that an extractor shall compute.
 
     Raises
@@ -99,5 +111,23 @@ def check_choice(features: Sequence[str], choices: Sequence[str]) -> tuple[str, 
     names = tuple(features)
     if not names or len(set(names)) < len(names) or not set(names) <= set(choices):
         need = f"one or more of {', '.join(choices)}, each once"
-        raise SdError("features", got=repr(",".join(names)), need=need)
+        raise SdError("--features", got=repr(",".join(names)), need=need)
     return names
+
+
+def check_positive(options: object, *names: str) -> None:
+    """Refuse options that are not above 0."""
+    for name in names:
+        if not getattr(options, name) > 0:
+            _refuse(options, name, "more than 0")
+
+
+def check_natural(options: object, *names: str) -> None:
+    """Refuse numbers of things below 1."""
+    for name in names:
+        if getattr(options, name) < 1:
+            _refuse(options, name, "1 or more")
+
+
+def _refuse(options: object, name: str, need: str) -> NoReturn:
+    raise SdError(f"--{name.replace('_', '-')}", got=getattr(options, name), need=need)

@@ -1,4 +1,4 @@
-"""Jobs on a cold cache of compiled loops or none, two runs of a recipe, files that come late."""
+"""Many jobs at once on a cold cache of compiled loops, places where there can be none, two runs of a recipe, files that come late."""
 
 import os
 import re
@@ -59,7 +59,7 @@ def start(folder, package, out, **options):
 def caches(package):
     return sorted(
         (path.name, path.stat().st_mtime_ns)
-        for path in (package / "sdtools/__pycache__").glob("*.nb?")
+        for path in (package / "sdtools/features/__pycache__").glob("*.nb?")
     )
 
 
@@ -74,7 +74,7 @@ def test_jobs_that_start_at_once_on_a_cold_cache_give_the_same_bytes(folder, pac
             True
         ] * NUM_JOBS
     before = caches(package)
-    assert any(name.startswith("subbands._extract") for name, _ in before)
+    assert any(name.startswith("kernels.extract") for name, _ in before)
     assert [name for name, _ in before if "tmp" in name] == []
     with fault("start on a cold cache"):  # what they have left can be used
         job = start(folder, package, "warm.ark")
@@ -87,8 +87,8 @@ def test_where_no_cache_can_be_commands_work_and_leave_nothing(folder, package, 
     """As for a user without a home of an installation by root: numba alone would fail."""
     expected = (folder / "out" / NAME / "cf.ark").read_bytes()
     (package / "tmp").mkdir()
-    shutil.rmtree(package / "sdtools/__pycache__")
-    (package / "sdtools/__pycache__").write_text("")  # no folder, even for root
+    shutil.rmtree(package / "sdtools/features/__pycache__")
+    (package / "sdtools/features/__pycache__").write_text("")  # no folder, even for root
     with fault("no place for a cache"):
         env = environment(
             package, HOME="/proc", TMPDIR=str(package / "tmp"), XDG_CACHE_HOME="/proc"
@@ -111,10 +111,9 @@ def wait_until(condition, patience_sec=20):
 OPTIONS = ["--nj", "1", "--systems", "cf", "--orders", "0", "--corpus-opts", SMALL]
 LAUNCHERS = {
     "late.sh": """#!/usr/bin/env bash
-# Outputs of ended jobs appear only later, as through the cache of a network file system.
+# Outputs of jobs that have ended are seen only later, as through the cache of a network file system.
 utils/run.py "$@" || exit
-for file in $(find data exp -name '*.1.scp' -path '*/data/*' -o \
-  -name '*.1.txt' -path '*/parts/*'); do
+for file in $(find data exp -name '*.1.scp' -path '*/data/*' -o -name '*.1.txt' -path '*/parts/*'); do
   mv "$file" "$file.late"
   (sleep 1; mv "$file.late" "$file") >/dev/null 2>&1 &
 done

@@ -1,11 +1,14 @@
 """Signals, warnings and the place for compiled loops."""
 
+import logging
 import os
 import signal
 import subprocess
 import sys
 
 import pytest
+
+from sdtools.cli.command import Command
 
 
 def test_sigterm_ends_through_the_with_blocks(tmp_path):
@@ -62,3 +65,12 @@ def test_what_else_a_library_swallows_is_shown():
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert result.returncode == 0 and "ZeroDivisionError" in result.stderr
+
+
+def test_lines_of_the_library_are_lines_of_the_command(capsys):
+    def body(context):
+        logging.getLogger("sdtools").warning("compiling")
+
+    assert Command("sd-try", "", (), "").run(body, ["--print-args=false"]) == 0
+    assert capsys.readouterr().err == "LOG (sd-try) compiling\n"
+    assert logging.getLogger("sdtools").handlers == []

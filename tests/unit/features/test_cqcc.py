@@ -1,17 +1,16 @@
-"""CQCC: closed forms, an implementation by direct sums, the inverse of the frame, bad input, the command."""
+"""CQCC: closed forms, direct sums, the inverse of the frame, bad input."""
 
+import re
 import tracemalloc
 
 import numpy as np
 import pytest
 import scipy.interpolate
+from fields import fails
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sdtools.audio import decoding as audio
-from sdtools.bin import compute_cqcc_feats
 from sdtools.features.cqcc import MAX_FRAMES, CqccExtractor, CqccOptions
-from sdtools.tables import table as tables
 
 RATE_HZ = 16000
 FLOOR = CqccOptions.power_floor
@@ -131,31 +130,21 @@ def slow_cqcc(samples, options, rate_hz, shift):
     """Cepstra by direct sums, and scipy's spline through the bins."""
     num_frames = int(np.ceil(len(samples) / shift))
     size = num_frames * shift
-    dft = [
-        sum(samples * np.exp(-2j * np.pi * j / size * np.arange(len(samples))))
-        for j in range(size // 2 + 1)
-    ]
+    n, m = np.arange(len(samples)), np.arange(num_frames)
+    dft = [sum(samples * np.exp(-2j * np.pi * j / size * n)) for j in range(size // 2 + 1)]
+    step = 2 ** (1 / options.bins_per_octave)
     freqs_hz, log_power = [], []
     for k in range(options.num_octaves * options.bins_per_octave):
-        freq_hz = rate_hz / 2 ** (options.num_octaves + 1) * 2 ** (k / options.bins_per_octave)
-        width_hz = (2 ** (1 / options.bins_per_octave) - 2 ** (-1 / options.bins_per_octave)) * (
-            freq_hz + 228.7
-        )
+        freq_hz = rate_hz / 2 ** (options.num_octaves + 1) * step**k
+        width_hz = (step - 1 / step) * (freq_hz + 228.7)
         if freq_hz + width_hz / 2 > rate_hz / 2:
             break
         width_hz = max(width_hz, 4 * rate_hz / size)
+        distances_hz = np.arange(size // 2 + 1) * rate_hz / size - freq_hz
         x = np.zeros(num_frames, complex)
-        for j in range(size // 2 + 1):
-            distance_hz = j * rate_hz / size - freq_hz
-            if abs(distance_hz) < width_hz / 2:
-                window = np.cos(np.pi * distance_hz / width_hz) ** 2
-                x += (
-                    2
-                    / size
-                    * window
-                    * dft[j]
-                    * np.exp(2j * np.pi * j * np.arange(num_frames) * shift / size)
-                )
+        for j in np.flatnonzero(np.abs(distances_hz) < width_hz / 2):
+            window = np.cos(np.pi * distances_hz[j] / width_hz) ** 2
+            x += 2 / size * window * dft[j] * np.exp(2j * np.pi * j * m * shift / size)
         freqs_hz.append(freq_hz)
         log_power.append(np.log(np.maximum(np.abs(x) ** 2, options.power_floor)))
     grid_hz = np.arange(freqs_hz[0], freqs_hz[-1], freqs_hz[0] / options.first_octave_samples)
@@ -172,7 +161,7 @@ def slow_cqcc(samples, options, rate_hz, shift):
     ("num_samples", "options", "rate_hz", "shift"),
     [
         (545, CqccOptions(log_energy=False), 16000, 136),
-        (4001, CqccOptions(log_energy=False), 16000, 136),
+        (2001, CqccOptions(log_energy=False), 16000, 136),
         (1237, CqccOptions(24, 6, 3.0, 5, 13, False), 8000, 24),
         (701, CqccOptions(12, 5, 1.0, 3, 7, False), 11025, 11),
     ],
@@ -187,7 +176,10 @@ def test_like_direct_sums(num_samples, options, rate_hz, shift):
 
 @pytest.mark.parametrize("num_samples", [544, 5000, 16001])
 def test_frame_inverts_to_the_signal(extractor, num_samples):
-    """Dual windows g / sum g^2, as every window is no longer than its inverse DFT; 0 Hz and fs/2 have windows of their own."""
+    """Dual windows g / sum g^2, because no window is longer than its inverse DFT.
+
+    0 Hz and fs/2 have windows of their own.
+    """
     samples = noise(num_samples)
     coefs = transform(extractor, samples)
     num_frames = coefs.shape[1]
@@ -215,131 +207,68 @@ def test_frame_inverts_to_the_signal(extractor, num_samples):
     np.testing.assert_allclose(inverse[num_samples:], 0, rtol=0, atol=1e-10)
 
 
-def test_stretches_are_like_the_whole(extractor, cqcc):
-    """Noise on and off by turns, 60 dB apart, for 40 s: the hardest case for what lies beyond a stretch."""
+def test_a_long_recording_in_stretches_is_like_the_whole_and_takes_little_memory(extractor):
+    """Noise on and off in turns, 60 dB apart, for 40 s: the hardest case for the ends of stretches.
+
+    The transform of the whole would take 65 MB.
+    """
     samples = noise(40 * RATE_HZ)
     samples *= np.where(np.arange(len(samples)) // RATE_HZ % 2, 1, 1e-3)
+    tracemalloc.start()
+    try:
+        feats = extractor(samples)["cqcc"][:, :20]
+        assert tracemalloc.get_traced_memory()[1] < 2 * samples.nbytes + 15e6
+    finally:
+        tracemalloc.stop()
     whole = extractor.cepstra(samples)
-    feats = cqcc(samples)[:, :20]
     assert len(feats) == len(whole) == 4706 > MAX_FRAMES
     errors = feats - whole
     assert (np.sqrt((errors**2).mean(axis=0)) < 1e-3 * whole.std(axis=0)).all()
     assert np.abs(errors).max() > 1e-3  # it was in stretches
 
 
-def test_long_recording_takes_little_memory(cqcc):
-    samples = noise(120 * RATE_HZ)
-    tracemalloc.start()
-    try:
-        feats = cqcc(samples)
-        peak = tracemalloc.get_traced_memory()[1]
-    finally:
-        tracemalloc.stop()
-    assert len(feats) == 14118  # the whole transform would take 195 MB
-    assert peak < 2 * samples.nbytes + 15e6
-
-
 @pytest.mark.parametrize("num_samples", [0, 1, 543])
 def test_short_recording(cqcc, num_samples):
-    with pytest.raises(
-        ValueError, match=f"recording: got {num_samples} samples, need 544, four frames"
-    ):
+    need = re.compile("544, four frame" if num_samples else "1 or more")
+    with fails(who="samples", what="number of samples", got=num_samples, need=need):
         cqcc(noise(num_samples))
 
 
-@pytest.mark.parametrize("value", [np.nan, np.inf, 1e200])
-def test_recording_that_is_not_finite(cqcc, value):
+def test_recording_that_is_not_finite(cqcc):
     samples = noise(2000)
-    samples[1000] = value
-    with pytest.raises(
-        ValueError,
-        match=f"recording: peak: got {value:g}, need less than 1e.100; full scale is 1".replace(
-            "+", "."
-        ),
-    ):
+    samples[1000] = np.nan
+    with fails(who="samples", what="sample 1000"):
         cqcc(samples)
 
 
 @pytest.mark.parametrize(
-    ("name", "value", "message"),
+    ("name", "value"),
     [
-        ("bins_per_octave", 0, "CqccOptions: bins_per_octave: got 0, need 1 or more"),
-        ("num_octaves", -1, "CqccOptions: num_octaves: got -1, need 1 or more"),
-        ("first_octave_samples", 0, "CqccOptions: first_octave_samples: got 0, need 1 or more"),
-        ("num_ceps", 0, "CqccOptions: num_ceps: got 0, need 1 or more"),
-        ("frame_shift_ms", 0.0, "CqccOptions: frame_shift_ms: got 0.0, need more than 0"),
-        ("frame_length_ms", np.nan, "CqccOptions: frame_length_ms: got nan, need more than 0"),
-        ("power_floor", 0.0, "CqccOptions: power_floor: got 0.0, need more than 0"),
-        (
-            "num_octaves",
-            13,
-            "cqcc: bins: got 1247 from 0.976562 Hz on, 3.31669 Hz wide or more, need 4 or more above 0 Hz",
-        ),
-        (
-            "frame_shift_ms",
-            10.0,
-            "cqcc: frame_shift_ms: got 10, 160 samples, need 1 to 136; the highest bin is 117.2 Hz wide",
-        ),
-        ("frame_shift_ms", 0.01, "cqcc: frame_shift_ms: got 0.01, 0 samples, need 1 to 136"),
-        ("frame_length_ms", 0.01, "cqcc: frame_length_ms: got 0.01, need one sample"),
-        (
-            "num_ceps",
-            8060,
-            "cqcc: num_ceps: got 8060, need at most 8059, the points of the spectrum",
-        ),
+        ("bins_per_octave", 0),
+        ("num_octaves", -1),
+        ("first_octave_samples", 0),
+        ("num_ceps", 0),
+        ("frame_shift_ms", 0.0),
+        ("frame_length_ms", -1.0),
+        ("power_floor", 0.0),
     ],
 )
-def test_settings_that_make_no_features(name, value, message):
-    with pytest.raises(ValueError, match=message):
+def test_settings_that_make_no_features(name, value):
+    with fails(who=f"--{name.replace('_', '-')}", got=value):
+        CqccOptions(**{name: value})
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "got", "need"),
+    [
+        ("num_octaves", 13, "1247 bins from 0.976562 Hz, 3.31669 Hz", "4 bins"),
+        ("frame_shift_ms", 10.0, "10, 160 samples", "1 to 136 .* 117.2 Hz wide"),
+        ("frame_shift_ms", 0.01, "0.01, 0 samples", "1 to 136 "),
+        ("frame_length_ms", 0.01, "0.01", "one sample"),
+        ("num_ceps", 8060, "8060", "at most 8059"),
+    ],
+)
+def test_settings_that_do_not_fit_the_rate(name, value, got, need):
+    who = re.compile(f"^--{name.replace('_', '-')}")
+    with fails(who=who, got=re.compile(got), need=re.compile(need)):
         CqccExtractor(CqccOptions(**{name: value}), sample_rate_hz=RATE_HZ)
-
-
-@pytest.fixture
-def recordings(tmp_path, monkeypatch):
-    """wav.scp with four recordings of noise, of different lengths, in the current directory."""
-    monkeypatch.chdir(tmp_path)
-    lines = []
-    for i, num_samples in enumerate((544, 1600, 3001, 8000)):
-        audio.write_audio(f"{i}.wav", np.clip(noise(num_samples, i), -1, 1), RATE_HZ)
-        lines.append(f"utt-{i} {i}.wav\n")
-    (tmp_path / "wav.scp").write_text("".join(lines))
-    return tmp_path
-
-
-def test_command_writes_what_the_extractor_gives_whatever_the_threads(recordings, cqcc):
-    for num_threads in (1, 3):
-        argv = [
-            f"--num-threads={num_threads}",
-            "scp:wav.scp",
-            f"ark,scp:{num_threads}.ark,{num_threads}.scp",
-        ]
-        assert compute_cqcc_feats.main(argv) == 0
-    assert (recordings / "1.ark").read_bytes() == (recordings / "3.ark").read_bytes()
-    with tables.open_table("scp:1.scp") as table:
-        for i, entry in enumerate(table):
-            np.testing.assert_array_equal(entry.load(), cqcc(audio.load_audio(f"{i}.wav")[0]))
-    assert "--frame-shift-ms=8.5\n" in (recordings / "1.ark.conf").read_text()
-    assert compute_cqcc_feats.main(["--config=1.ark.conf", "scp:wav.scp", "ark:again.ark"]) == 0
-    assert (recordings / "1.ark").read_bytes() == (recordings / "again.ark").read_bytes()
-
-
-def test_command_and_bad_recordings(recordings, capsys):
-    audio.write_audio("short.wav", noise(543), RATE_HZ)
-    audio.write_audio("rate.wav", noise(800), 8000)
-    for name, message in {
-        "short": "got 543 samples, need 544",
-        "rate": "got 8000 Hz, need 16000 Hz",
-    }.items():
-        (recordings / "bad.scp").write_text(f"{name} {name}.wav\nutt 3.wav\n")
-        assert compute_cqcc_feats.main(["--print-args=false", "scp:bad.scp", "ark:out.ark"]) == 1
-        err = capsys.readouterr().err
-        assert len(err.splitlines()) == 1 and message in err and f"{name} (bad.scp:1): " in err
-        assert not (recordings / "out.ark").exists()
-    assert compute_cqcc_feats.main(["--max-skip=1", "scp:bad.scp", "ark:out.ark"]) == 0
-    assert "done 1 of 2, 1 skipped" in capsys.readouterr().err
-
-
-@pytest.mark.parametrize("option", ["--num-threads=0", "--sample-rate-hz=0"])
-def test_command_and_settings_that_make_no_features(option, capsys):
-    assert compute_cqcc_feats.main([option, "scp:wav.scp", "ark:out.ark"]) == 1
-    assert option in (err := capsys.readouterr().err).splitlines()[-1] and "need 1 or more" in err

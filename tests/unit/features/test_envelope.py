@@ -1,8 +1,9 @@
+import re
+
 import numpy as np
 import pytest
 import scipy.fft
-from hypothesis import given
-from hypothesis import strategies as st
+from fields import fails
 
 from sdtools.features import envelope
 from sdtools.features.envelope import EnvelopeOptions
@@ -14,13 +15,6 @@ def test_frequencies_of_the_paper():
     options = EnvelopeOptions()
     assert (options.frame_length(RATE_HZ), options.frame_shift(RATE_HZ)) == (320, 160)
     assert options.freqs_hz(RATE_HZ).tolist() == [50.0 * k for k in range(20)]
-
-
-@given(st.integers(0, 5000), st.integers(1, 400), st.integers(1, 400))
-def test_num_frames_counts_whole_frames(num_samples, length, shift):
-    assert envelope.num_frames(num_samples, length, shift) == len(
-        range(0, num_samples - length + 1, shift)
-    )
 
 
 def test_window_is_the_symmetric_hamming_window():
@@ -75,29 +69,30 @@ def test_cepstrum_of_silence_is_finite():
 
 
 def test_more_cepstra_than_bands():
-    with pytest.raises(ValueError, match="num_ceps: got 9, need at most 8"):
+    with fails(who="--num-ceps", got=9, need=re.compile("8, the number of bands")):
         envelope.magnitude_cepstrum(np.ones((2, 8)), 9, 1e-10)
 
 
 @pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ({"frame_length_ms": 0.0}, "frame_length_ms, frame_shift_ms: got 0"),
-        ({"min_freq_hz": 500.0, "max_freq_hz": 400.0}, "min_freq_hz, max_freq_hz: got 500"),
-        ({"num_ceps": 0}, "num_ceps: got 0"),
-        ({"magnitude_floor": 0.0}, "magnitude_floor: got 0"),
-    ],
+    ("name", "value"),
+    [("frame_length_ms", 0.0), ("frame_shift_ms", -1.0), ("num_ceps", 0), ("magnitude_floor", 0.0)],
 )
-def test_settings_that_make_no_envelope(options, message):
-    with pytest.raises(ValueError, match=message):
-        EnvelopeOptions(**options)
+def test_settings_that_make_no_envelope(name, value):
+    with fails(who=f"--{name.replace('_', '-')}", got=value):
+        EnvelopeOptions(**{name: value})
+
+
+@pytest.mark.parametrize("ends_hz", [(500.0, 400.0), (-1.0, 400.0), (0.0, 0.0)])
+def test_frequencies_that_are_no_range(ends_hz):
+    with fails(who="--min-freq-hz, --max-freq-hz", got=f"{ends_hz[0]} and {ends_hz[1]}"):
+        EnvelopeOptions(min_freq_hz=ends_hz[0], max_freq_hz=ends_hz[1])
 
 
 def test_frequency_above_half_the_rate():
-    with pytest.raises(ValueError, match="max_freq_hz: got 9000.0, need at most 8000"):
+    with fails(who="--max-freq-hz", got=9000.0, need=re.compile("at most 8000")):
         EnvelopeOptions(max_freq_hz=9000.0).bins(RATE_HZ)
 
 
 def test_no_frequency_between_the_limits():
-    with pytest.raises(ValueError, match="frequencies: got none but 0 Hz between 10.0 and 40.0"):
+    with fails(got="10.0 to 40.0 Hz", need=re.compile("multiple of 50 Hz")):
         EnvelopeOptions(min_freq_hz=10.0, max_freq_hz=40.0).bins(RATE_HZ)

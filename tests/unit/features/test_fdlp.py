@@ -1,15 +1,14 @@
-"""Linear prediction and envelopes against direct sums and known modulators, and laws of the features."""
+"""Linear prediction and envelopes against direct sums and known modulators, and laws."""
 
 import math
+import re
 
 import numpy as np
 import pytest
+from fields import fails
 
-from sdtools.audio import decoding as audio
-from sdtools.bin import compute_tc_feats
 from sdtools.features.fdlp import FdlpExtractor, FdlpOptions, autocorrelation, linear_prediction
 from sdtools.features.triangular import TriangularOptions
-from sdtools.tables import table as tables
 
 RATE_HZ = 16000
 
@@ -23,7 +22,10 @@ def noise(num_samples, seed=0):
 
 
 def test_temporal_centroid_in_closed_form():
-    """Eq. 7 in time: of e = 3 it is 3, of e[n] = n it is (2 L + 1) / 3; only the middle of each four samples is seen."""
+    """Eq. 7 in time: 3 for e = 3, (2 L + 1) / 3 for e[n] = n.
+
+    Only the middle of each four samples is seen.
+    """
     tc, n = extractor(), np.arange(2.5, 960, 4, dtype=np.float32)
     np.testing.assert_allclose(
         tc.temporal_centroids(np.full((2, 240), 3, np.float32)), np.full((5, 2), 3.0), rtol=1e-6
@@ -122,7 +124,7 @@ def test_every_fourth_value_is_enough(samples):
 
 
 def test_segments_meet_where_frames_do():
-    """2.5 s become segments of equal length, the last one ending with the recording's last frame."""
+    """2.5 s become segments of equal length; the last one ends with the last frame."""
     tc, samples = extractor(), noise(40000)
     feats = tc(samples)["tc"]
     assert feats.shape == (249, 40) and feats.dtype == np.float32
@@ -166,55 +168,27 @@ def test_silence_is_floored():
 
 
 def test_recording_that_gives_no_features():
-    with pytest.raises(ValueError, match="recording: got 319 samples, need 320, one frame"):
+    with fails(who="samples", got=319, need=re.compile("320, one frame")):
         extractor()(noise(319))
-    with pytest.raises(ValueError, match="recording: got a peak of nan"):
+    with fails(who="samples", what="sample 7"):
         extractor()(np.where(np.arange(1600) == 7, np.nan, noise(1600)))
 
 
 @pytest.mark.parametrize(
-    ("make", "message"),
+    ("make", "fields"),
     [
-        (lambda: FdlpOptions(segment_ms=0.0), "segment_ms, poles_per_sec: got 0.0"),
-        (lambda: FdlpOptions(poles_per_sec=-1.0), "segment_ms, poles_per_sec: got 1000.0, -1.0"),
+        (lambda: FdlpOptions(segment_ms=0.0), {"who": "--segment-ms", "got": 0.0}),
+        (lambda: FdlpOptions(poles_per_sec=-1.0), {"who": "--poles-per-sec", "got": -1.0}),
         (
             lambda: extractor(options=FdlpOptions(segment_ms=19.0)),
-            "segment_ms: got 19.0, need one frame, 20.0 ms",
+            {"who": "--segment-ms", "got": 19.0, "need": re.compile("one frame, 20.0 ms")},
         ),
         (
             lambda: extractor(TriangularOptions(frame_length_ms=5.0, num_filters=200)),
-            "filter 2: got no line of the spectrum",
+            {"who": "triangular bank", "what": re.compile("filter 2, ")},
         ),
     ],
 )
-def test_settings_that_make_no_envelope(make, message):
-    with pytest.raises(ValueError, match=message):
+def test_settings_that_make_no_envelope(make, fields):
+    with fails(**fields):
         make()
-
-
-def test_command(tmp_path, capsys):
-    for name in "ab":
-        audio.write_audio(tmp_path / f"{name}.wav", noise(6400, ord(name)), RATE_HZ)
-    (tmp_path / "wav.scp").write_text("".join(f"{name} {tmp_path}/{name}.wav\n" for name in "ab"))
-    for num_threads in (1, 2):
-        argv = [
-            f"--num-threads={num_threads}",
-            "--num-ceps=20",
-            f"scp:{tmp_path}/wav.scp",
-            f"ark:{tmp_path}/{num_threads}.ark",
-        ]
-        assert compute_tc_feats.main(argv) == 0
-    assert (tmp_path / "1.ark").read_bytes() == (tmp_path / "2.ark").read_bytes()
-    expected = extractor(TriangularOptions(num_ceps=20))(audio.load_audio(tmp_path / "a.wav")[0])[
-        "tc"
-    ]
-    with tables.open_table(f"ark:{tmp_path}/1.ark") as table:
-        np.testing.assert_array_equal(next(iter(table)).load(), expected)
-    settings = (tmp_path / "1.ark.conf").read_text()
-    assert (
-        "--num-ceps=20\n" in settings
-        and "--poles-per-sec=100.0\n" in settings
-        and "--sample-rate-hz=16000\n" in settings
-    )
-    assert compute_tc_feats.main(["--num-threads=0", "ark:x", "ark:y"]) == 1
-    assert "--num-threads=0, need 1 or more" in capsys.readouterr().err

@@ -1,15 +1,14 @@
 import functools
 import math
 import re
-from pathlib import Path
 
 import numpy as np
 import pytest
 import scipy.signal
+from fields import fails
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sdtools.bin import filterbank
 from sdtools.features.differentiation import differentiate
 from sdtools.features.filterbank import (
     FilterBank,
@@ -24,8 +23,6 @@ from sdtools.features.filterbank import (
     mel_to_hz,
     peak_gain,
 )
-
-ROOT = Path(__file__).parents[3]
 
 
 def test_filter_55():
@@ -73,7 +70,7 @@ def test_response_equals_scipy():
 @pytest.mark.parametrize("scale", [0.5, 1, 12])
 def test_peak_gain_is_the_largest(scale):
     bank = design(FilterBankOptions(num_filters=12, bandwidth_scale=scale), 16000)
-    grid = np.abs(frequency_response(bank, np.linspace(0, 8000, 400001))).max(axis=0)
+    grid = np.abs(frequency_response(bank, np.linspace(0, 8000, 160001))).max(axis=0)
     np.testing.assert_allclose(peak_gain(bank), grid, rtol=1e-6)
     np.testing.assert_allclose(
         peak_gain(
@@ -86,23 +83,18 @@ def test_peak_gain_is_the_largest(scale):
 
 
 @pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ({"num_filters": 1}, "num_filters: got 1, need 2"),
-        ({"fmin_hz": -1.0}, "fmin_hz: got -1"),
-        ({"fmin_hz": 500.0, "fmax_hz": 400.0}, "fmax_hz: got 400.0, need more than fmin_hz"),
-        ({"bandwidth_scale": 0.0}, "bandwidth_scale: got 0"),
-    ],
+    ("name", "value"),
+    [("num_filters", 1), ("fmin_hz", -1.0), ("fmax_hz", 99.0), ("bandwidth_scale", 0.0)],
 )
-def test_settings_that_make_no_bank(options, message):
-    with pytest.raises(ValueError, match=message):
-        FilterBankOptions(**options)
+def test_settings_that_make_no_bank(name, value):
+    with fails(who=f"--{name.replace('_', '-')}", got=value):
+        FilterBankOptions(**{name: value})
 
 
 def test_range_that_does_not_fit_the_rate():
-    with pytest.raises(ValueError, match=r"fmax_hz: got 8000.0, need at most 4000.0"):
+    with fails(who="--fmax-hz", got=8000.0, need=re.compile("at most 4000.0")):
         design(FilterBankOptions(fmax_hz=8000.0), 8000)
-    with pytest.raises(ValueError, match=r"fmin_hz: got 5000.0, need less than 4000.0"):
+    with fails(who="--fmin-hz", got=5000.0, need=re.compile("less than 4000.0")):
         design(FilterBankOptions(fmin_hz=5000.0), 8000)
 
 
@@ -147,7 +139,7 @@ def test_response_of_differences_is_that_of_differentiated_bands():
 
 
 def transfer_function(bank, order, first):
-    """Exact polynomials of the difference that begins at filter `first` (from 0), by multiplying out."""
+    """Exact polynomials of the difference from filter `first` (from 0), multiplied out."""
     denominators = bank.denominators[first : first + order + 1]
     total = np.zeros(2 * order + 3)
     for j in range(order + 1):
@@ -162,7 +154,10 @@ def transfer_function(bank, order, first):
 
 @pytest.mark.parametrize("order", range(7))
 def test_difference_of_order_k_has_2k_plus_2_poles(order):
-    """Not 2^(k+1): the zeros of the denominator are the filters' poles, and none cancels, for each residue is that of its filter."""
+    """Not 2^(k+1). The zeros of the denominator are the filters' poles.
+
+    None cancels, because each residue is that of its filter.
+    """
     bank = design(FilterBankOptions(), 16000)
     numerator, denominator = transfer_function(bank, order, 54)
     _, expected = scipy.signal.freqz(
@@ -189,7 +184,10 @@ def test_difference_of_order_k_has_2k_plus_2_poles(order):
 
 
 def test_one_filter_of_high_order_would_be_unstable():
-    """Section 2's reason to differentiate outputs: the sixth difference at filter 1, in one piece of 14 poles, runs away in float64."""
+    """Section 2's reason to differentiate outputs.
+
+    The sixth difference at filter 1, as one filter with 14 poles, diverges in float64.
+    """
     bank = design(FilterBankOptions(), 16000)
     impulse = np.zeros(1600)
     impulse[0] = 1
@@ -280,68 +278,29 @@ def test_rounding_to_single_precision_comes_near_at_order_6():
     assert ratios_db == pytest.approx([152, 78], abs=0.6)
 
 
-@pytest.mark.parametrize("width", ["width_3db_hz", "width_20db_hz"])
-def test_differences_sharpen_wide_filters_and_blur_narrow_ones(width):
-    """Figure 1, and why bandwidth_scale is 12: with the bandwidth of the spacing the sixth difference is wider than the filter."""
+def widths_of_filter_55(scale, orders):
+    bank = design(FilterBankOptions(bandwidth_scale=scale), 16000)
+    return [band_shapes(bank, order).width_3db_hz[54] for order in orders]
+
+
+def test_differences_sharpen_wide_filters_and_blur_narrow_ones():
+    """Figure 1, and the reason for bandwidth_scale 12.
+
+    With the bandwidth of the spacing, the sixth difference is wider than the filter.
+    """
     bank = design(FilterBankOptions(), 16000)
-    wide = [getattr(band_shapes(bank, order), width)[54] for order in range(7)]
-    assert np.all(np.diff(wide) < 0) and wide[6] < wide[0] / 2
-    if width == "width_3db_hz":  # the figures in README.md
-        bank = design(FilterBankOptions(bandwidth_scale=1.0), 16000)
-        narrow = [band_shapes(bank, order).width_3db_hz[54] for order in (0, 6)]
-        assert narrow[1] > 2 * narrow[0]
-        for scale, falls in ((6.0, False), (8.0, True)):  # docs/differentiation.md
-            bank = design(FilterBankOptions(bandwidth_scale=scale), 16000)
-            assert (
-                np.all(
-                    np.diff([band_shapes(bank, order).width_3db_hz[54] for order in range(7)]) < 0
-                )
-                == falls
-            )
-        assert [wide[0], wide[6], *narrow] == pytest.approx([1357, 578, 119, 284], abs=1)
+    shapes = [band_shapes(bank, order) for order in range(7)]
+    for width in ("width_3db_hz", "width_20db_hz"):
+        wide = [getattr(each, width)[54] for each in shapes]
+        assert np.all(np.diff(wide) < 0) and wide[6] < wide[0] / 2
+    wide = [shapes[order].width_3db_hz[54] for order in (0, 6)]
+    narrow = widths_of_filter_55(1.0, (0, 6))
+    assert narrow[1] > 2 * narrow[0]
+    assert [*wide, *narrow] == pytest.approx([1357, 578, 119, 284], abs=1)  # in README.md
+    for scale, falls in ((6.0, False), (8.0, True)):  # docs/differentiation.md
+        assert np.all(np.diff(widths_of_filter_55(scale, range(7))) < 0) == falls
 
 
 def test_order_that_is_lost_in_rounding():
-    with pytest.raises(
-        ValueError,
-        match="band_shapes: order: got 12, need a lower one; rounding may reach a thousandth",
-    ):
-        band_shapes(design(FilterBankOptions(num_filters=400, bandwidth_scale=60.0), 16000), 12)
-
-
-def test_commands_in_the_page_on_differentiation_print_what_it_shows(capsys):
-    page = (ROOT / "docs" / "differentiation.md").read_text()
-    blocks = re.findall(r"```sh\nsd-filterbank ([^\n]+)\n```\n```text\n(.+?)```\n", page, re.DOTALL)
-    assert len(blocks) == 2
-    for command_line, output in blocks:
-        assert filterbank.main(command_line.split()) == 0
-        assert capsys.readouterr().out == output
-
-
-def test_command_draws_the_whole_picture_or_none(tmp_path, capsys):
-    argv = ["--num-filters=4", "--orders=0,2"]
-    for name in ("a.svg", "b.svg", "a.png", "b.png"):
-        assert filterbank.main([*argv, f"--plot={tmp_path}/{name}"]) == 0
-    assert len(capsys.readouterr().out.splitlines()) == 4 * (1 + 4 * 2)
-    assert (tmp_path / "a.svg").read_bytes() == (tmp_path / "b.svg").read_bytes()
-    assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
-    assert filterbank.main([f"--plot={tmp_path}/none/a.svg", *argv]) == 1
-    assert "need a place to write to" in capsys.readouterr().err
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.png", "a.svg", "b.png", "b.svg"]
-
-
-@pytest.mark.parametrize(
-    ("option", "message"),
-    [
-        ("--orders=-1", "--orders: got '-1', need one or more from 0, each once"),
-        ("--orders=", "--orders: got ''"),
-        ("--filters=0", "--filters: got '0', need numbers from 1, each once"),
-        ("--filters=5,5", "--filters: got '5,5'"),
-        ("--filters=81", "--filters: got 81, need at most 80, the number of filters"),
-        ("--sample-rate-hz=0", "--sample-rate-hz: got 0, need 1 or more"),
-        ("--plot=a.pdf", "--plot: got 'a.pdf', need a name that ends in .svg or .png"),
-    ],
-)
-def test_settings_that_make_no_table(option, message, capsys):
-    assert filterbank.main([option]) == 1
-    assert message in capsys.readouterr().err
+    with fails(who="band_shapes", what="order", got=12, need=re.compile("rounding")):
+        band_shapes(design(FilterBankOptions(num_filters=80, bandwidth_scale=200.0), 16000), 12)
