@@ -11,7 +11,7 @@ COMMANDS = sorted(p.stem for p in (HERE / "sdtools" / "bin").glob("*.py") if p.s
 setup(
     name="sdtools",
     version=re.search(r'__version__ = "(.+)"', (HERE / "sdtools" / "__init__.py").read_text())[1],
-    description="Replay-spoofing detection with spatially differentiated auditory features, the Kaldi way",
+    description="Replay-spoofing detection with spatially differentiated auditory features",
     long_description=(HERE / "README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",
     packages=find_packages(include=["sdtools", "sdtools.*"]),

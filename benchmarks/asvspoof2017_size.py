@@ -1,11 +1,12 @@
-"""egs/asvspoof2017/sd on a corpus of the size of ASVspoof 2017 Version 2.0: time on the clock and of processors by stage, memory, disk.
+"""Time, memory and disk of egs/asvspoof2017/sd on a made corpus of the real size.
 
     python benchmarks/asvspoof2017_size.py /tmp/size --scales=0.125,0.25,0.5,1
 
-The corpus has 18,030 utterances, 15.6 h, times the scale: those of a corpus of local/prepare_mini_replay.py, repeated to other lengths at
-other levels, with noise of their own at -90 dBFS. Only times mean anything here, not error rates. By default the headline experiment:
-CF and CM at 6 differentiations, 512 components, both fusions; all rows of both tables with --systems=all --orders=0,2,4,6. What a run
-wrote stays in the folder (7 GB at scale 1, all rows 23 GB) until the next one.
+The corpus has 18,030 utterances, 15.6 h, times the scale. They come from a corpus of
+local/prepare_mini_replay.py, repeated to other lengths at other levels, each with its own noise at
+-90 dBFS. Only times mean anything here, not error rates. The default is the headline experiment: CF
+and CM at 6 differentiations, 512 components, both fusions. --systems=all --orders=0,2,4,6 gives all
+rows of both tables. Outputs stay in the folder (7 GB at scale 1, all rows 23 GB) until the next run.
 """
 
 import argparse
@@ -47,7 +48,10 @@ def write_utterance(source, target, seed):
 
 
 def make_corpus(source, corpus, scale):
-    """Sound files and protocols in the layout of Version 2.0; each utterance has the speaker and devices of its source."""
+    """Make sound files and protocols in the layout of Version 2.0.
+
+    Each utterance has the speaker and devices of its source.
+    """
     (corpus / "protocol_V2").mkdir(parents=True)
     for name, num_utts in NUM_UTTS.items():
         folder = f"ASVspoof2017_V2_{name}"
@@ -71,7 +75,7 @@ def make_corpus(source, corpus, scale):
 
 
 def run_stage(recipe, stage, options):
-    """Seconds that a stage of the recipe takes on the clock and of processor time; its output goes to stage<N>.log."""
+    """Seconds of a stage on the clock and of processors; its output goes to stage<N>.log."""
     env = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
     with open(recipe / f"stage{stage}.log", "w") as log:
         start, start_cpu = time.perf_counter(), cpu_seconds()

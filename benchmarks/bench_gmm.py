@@ -15,7 +15,9 @@ from sklearn.mixture import GaussianMixture
 from threadpoolctl import threadpool_limits
 from timing import best_of_rounds, machine
 
-from sdtools.gmm.mixture import DiagGmm, accumulate, log_likelihood, update
+from sdtools.gmm.mixture import DiagGmm, log_likelihood
+from sdtools.gmm.statistics import accumulate
+from sdtools.gmm.training import update
 
 NUM_FRAMES, DIM, NUM_COMPONENTS, NUM_ROUNDS = 100_000, 120, 512, 8
 UTTERANCE = 310  # frames, the mean of ASVspoof 2017

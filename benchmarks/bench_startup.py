@@ -1,4 +1,4 @@
-"""Start-up: --help of each command, and jobs of one utterance with the compiled loops at hand and without.
+"""Start-up: --help of each command, and jobs of one utterance, compiled before or not.
 
     python benchmarks/bench_startup.py
 
@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from timing import best_of_rounds, machine
 
-from sdtools.audio.decoding import write_audio
+from sdtools.audio.encoding import write_audio
 from sdtools.tables.table import open_writer
 
 NUM_ROUNDS = 5

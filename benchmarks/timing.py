@@ -19,9 +19,12 @@ def machine():
 
 
 def best_of_rounds(functions, num_rounds, clock=time.process_time):
-    """Least time of each function by name; the rounds take them in turn, so that a slow spell of the machine meets all of them.
+    """Least time of each function by name.
 
-    Processor time, the default, is what other work on the machine disturbs least; two threads want `time.perf_counter`.
+    The rounds take the functions in turn, so that a slow spell of the machine meets all of them.
+
+    Other work on the machine disturbs processor time, the default, least. Use
+    `time.perf_counter` for two threads.
     """
     best = dict.fromkeys(functions, float("inf"))
     for _ in range(num_rounds):

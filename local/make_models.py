@@ -12,7 +12,7 @@ import sys
 import warnings
 from pathlib import Path
 
-from sdtools.audio.decoding import AudioOptions
+from sdtools.audio.entries import AudioOptions
 from sdtools.detect.model import write_model
 from sdtools.errors import printable
 from sdtools.options import load_settings

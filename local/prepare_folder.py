@@ -22,14 +22,9 @@ import numpy as np
 import soundfile
 from scipy.signal import resample_poly
 
-from sdtools.audio.decoding import (
-    as_word,
-    check_path,
-    find_sounds,
-    load_audio,
-    name_sound,
-    write_audio,
-)
+from sdtools.audio.decoding import load_audio
+from sdtools.audio.encoding import write_audio
+from sdtools.audio.folder import as_word, check_path, find_sounds, name_sound
 from sdtools.errors import printable
 from sdtools.tables.output import open_output
 

@@ -24,8 +24,10 @@ import synth_speech
 from scipy import signal
 from tqdm import tqdm
 
-from sdtools.audio.decoding import find_sounds
-from sdtools.replay import devices as replay
+from sdtools.audio.folder import find_sounds
+from sdtools.replay.acoustics import PEAK_LIMIT, record, replay
+from sdtools.replay.devices import Chain
+from sdtools.replay.simulation import draw_devices, draw_live_recording, draw_recording
 
 RATE_HZ = synth_speech.RATE_HZ
 SETS = {"train": "T", "dev": "D", "eval": "E"}
@@ -36,11 +38,6 @@ NUM_DEVICES = {
 }  # environments, and as many playback devices and recorders
 LEVEL_DBFS = (-34, -24)
 SNR_DB = (20, 40)
-NOISE_SLOPE_DB = (-8, -2)
-LIVE_DRR_DB = (
-    10,
-    25,
-)  # one speaks into a telephone from nearby; a replay is recorded from farther away
 SETTINGS = "mini_replay.json"  # says how the corpus was made, and that it may be replaced
 
 
@@ -214,14 +211,14 @@ def own_speech(args):
 
 def make_corpus(args, sources, corpus):
     """Write sound files and protocols, then the settings."""
-    devices = draw_devices(np.random.default_rng([args.seed, 1]))
+    devices = draw_devices_of_sets(np.random.default_rng([args.seed, 1]))
     (corpus / "protocol_V2").mkdir(parents=True)
     for name in SETS:
         folder = corpus / f"ASVspoof2017_V2_{name}"
         folder.mkdir()
-        utterances = plan_set(args, name, sources[name], list(devices[name]))
+        utterances = plan_set(args, name, sources[name], devices[name])
         tasks = (
-            joblib.delayed(write_utterance)(u, [devices[name][d] for d in u.devices], folder)
+            joblib.delayed(write_utterance)(u, chosen(devices[name], u.devices), folder)
             for u in utterances
         )
         jobs = joblib.Parallel(args.nj, return_as="generator_unordered")(tasks)
@@ -246,7 +243,7 @@ def make_corpus(args, sources, corpus):
         )
     settings = {key: value for key, value in vars(args).items() if key not in ("corpus", "nj")}
     settings["devices"] = {
-        name: {key: asdict(device) for key, device in some.items()}
+        name: {key: figures for kind in asdict(some).values() for key, figures in kind.items()}
         for name, some in devices.items()
     }
     (corpus / SETTINGS).write_text(json.dumps(settings, indent=1, default=str) + "\n")
@@ -260,17 +257,11 @@ def keep_times(old, new):
             shutil.copystat(before, path)
 
 
-def draw_devices(rng):
-    """Rooms E01.., loudspeakers P01.. and recorders R01.. of every set, no two sets sharing one: {set: {name: device}}."""
+def draw_devices_of_sets(rng):
+    """Devices of every set, {set: Devices}; no two sets share one."""
     devices, first = {}, 1
     for name, number in NUM_DEVICES.items():
-        devices[name] = {}
-        for letter, draw in (
-            ("E", replay.draw_room),
-            ("P", replay.draw_loudspeaker),
-            ("R", replay.draw_microphone),
-        ):
-            devices[name] |= {f"{letter}{i:02}": draw(rng) for i in range(first, first + number)}
+        devices[name] = draw_devices(rng, number, first)
         first += number
     return devices
 
@@ -279,9 +270,8 @@ def plan_set(args, name, sources, devices):
     """Utterances of a set: genuine ones first (in eval all are shuffled); the replayed ones go through the same sources."""
     rng = np.random.default_rng([args.seed, 2, ord(SETS[name])])
     num_spoof = args.num_spoof[name]
-    triples = zip(
-        *(rng.choice([d for d in devices if d[0] == kind], num_spoof).tolist() for kind in "EPR")
-    )
+    kinds = (devices.env, devices.playback, devices.recorder)
+    triples = zip(*(rng.choice(list(kind), num_spoof).tolist() for kind in kinds))
     rows = [(source, ()) for source in sources] + [
         (sources[i % len(sources)], triple) for i, triple in enumerate(triples)
     ]
@@ -292,6 +282,12 @@ def plan_set(args, name, sources, devices):
         )
         for i, j in enumerate(order.tolist())
     ]
+
+
+def chosen(devices, names):
+    """Room, loudspeaker and recorder by their names; nothing for no names."""
+    kinds = (devices.env, devices.playback, devices.recorder)
+    return [kind[name] for kind, name in zip(kinds, names)]
 
 
 def read_source(source):
@@ -323,27 +319,18 @@ def write_utterance(utterance, devices, folder):
     dry = read_source(utterance.source)
     noise = 10 ** (-rng.uniform(*SNR_DB) / 10)  # of both recordings together, if there are two
     share = rng.uniform(0.2, 0.8) if devices else 1
-    live = recording(
-        replay.draw_room(rng, drr_db=LIVE_DRR_DB), replay.draw_microphone(rng), share * noise, rng
-    )
+    live = draw_live_recording(rng, snr_db=-10 * np.log10(share * noise))
     if devices:
         room, loudspeaker, microphone = devices
-        chain = replay.Chain(
-            live, loudspeaker, recording(room, microphone, (1 - share) * noise, rng)
-        )
-        samples = replay.replay(dry, RATE_HZ, chain, rng)
+        second = draw_recording(rng, room, microphone, snr_db=-10 * np.log10((1 - share) * noise))
+        samples = replay(dry, RATE_HZ, Chain(live, loudspeaker, second), rng)
     else:
-        samples = replay.record(dry, RATE_HZ, live, rng)
+        samples = record(dry, RATE_HZ, live, rng)
     gain = 10 ** (rng.uniform(*LEVEL_DBFS) / 20) / np.sqrt(np.mean(samples**2))
-    gain = min(gain, replay.PEAK_LIMIT / np.max(np.abs(samples))) * rng.choice(
+    gain = min(gain, PEAK_LIMIT / np.max(np.abs(samples))) * rng.choice(
         [-1, 1]
     )  # nor does polarity tell the class
     soundfile.write(folder / f"{utterance.name}.wav", gain * samples, RATE_HZ, subtype="PCM_16")
-
-
-def recording(room, microphone, noise, rng):
-    """Recording with noise of the given energy, relative to the sound's."""
-    return replay.Recording(room, microphone, -10 * np.log10(noise), rng.uniform(*NOISE_SLOPE_DB))
 
 
 if __name__ == "__main__":

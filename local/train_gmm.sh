@@ -1,49 +1,38 @@
 #!/usr/bin/env bash
-# The genuine and the spoof GMM of one or more data directories with features and utt2label.
+# Train the genuine and the spoof GMM on data directories with features and labels.
 cmd=utils/run.py
 nj=1
 gmm_config=conf/gmm.conf
 num_components=
 help_message="Usage: $0 [options] <data-dir>... <exp-dir>
-Writes <exp-dir>/genuine.gmm and <exp-dir>/spoof.gmm from all the data directories together.
-  --cmd launcher --gmm-config file (options of sd-init-gmm, or with one job of sd-train-gmm) --num-components N (instead of the file's)
-  --nj N   1: one job a class, which keeps the frames in memory; more: N jobs a class and EM pass, to the same models. A pass starts N
-           processes of about a second: worth it only when a pass takes minutes. --max-skip in the file of options then counts in each job;
-           <exp-dir>/passes/ keeps the model of every pass, and a launcher that resumes goes on from the last one
+Writes <exp-dir>/genuine.gmm and <exp-dir>/spoof.gmm, trained on all data directories together.
+  --cmd <launcher>
+  --gmm-config <file>    options of sd-init-gmm or, with one job, of sd-train-gmm
+  --num-components <N>   instead of the number in the file
+  --nj <N>   1: one job per class, which keeps the frames in memory.
+             More: N jobs per class and EM pass. The models are the same. Each pass starts N
+             processes of about a second each, so use it only if a pass takes minutes. --max-skip
+             in the file of options then counts in each job. <exp-dir>/passes/ keeps the model of
+             each pass. A launcher that resumes continues after the last one.
 Example: $0 --nj 8 data/cf_sd6/train data/cf_sd6/dev exp/cf_sd6"
 . ./path.sh
 . utils/parse_options.sh
 set -euo pipefail
-[ $# -ge 2 ] || { echo "$0: arguments: got $#, need <data-dir>... <exp-dir>. See $0 --help" >&2; exit 1; }
-[[ $nj =~ ^[1-9][0-9]{0,5}$ ]] || { echo "$0: --nj: got '$nj', need a number of jobs from 1 to 999999. Correct the value" >&2; exit 1; }
-data=("${@:1:$#-1}") dir=${*: -1}
+fail() {
+  echo "$0: $*" >&2
+  exit 1
+}
+[ $# -ge 2 ] || fail "$# arguments are too few. Give <data-dir>... <exp-dir>; see $0 --help."
+[[ $nj =~ ^[1-9][0-9]{0,5}$ ]] || fail "--nj: expected 1 to 999999 jobs, found '$nj'. Correct it."
+dir=${*: -1}
 . local/check_words.sh
 check_words "$@" "$gmm_config" "$num_components"
-[[ $* != *=* ]] || { echo "$0: $*: got a =, need none in the names of folders, or awk takes them for settings. Rename them" >&2; exit 1; }
-
-for data_dir in "${data[@]}"; do
-  [ -s "$data_dir/feats.scp" ] || { echo "$0: $data_dir/feats.scp: got no such file or an empty one, need features. Compute them first" >&2; exit 1; }
-done
-mkdir -p "$dir"
-for class in genuine spoof; do
-  list=$dir/$class.scp inputs=("${data[@]/%//utt2label}" "${data[@]/%//feats.scp}")
-  awk -v class=$class -v script="$0" '
-    {sub(/\r$/, "")}
-    !NF {next}
-    FILENAME ~ /utt2label$/ {label[$1] = $2; next}
-    $1 in place {
-      printf "%s: %s: got it in %s and %s, need each utterance once. Remove a line\n", script, $1, place[$1], FILENAME >"/dev/stderr"
-      exit 1
-    }
-    {place[$1] = FILENAME}
-    label[$1] == class' "${inputs[@]}" >"$list.tmp"
-  [ -s "$list.tmp" ] || { echo "$0: ${data[*]}: got no utterance labelled $class, need one or more. Look at utt2label" >&2; exit 1; }
-  if cmp -s "$list.tmp" "$list"; then rm "$list.tmp"; else mv "$list.tmp" "$list"; fi
-done
+utils/split_by_label.py "$@"
 
 pids=()
-trap 'kill "${pids[@]}" 2>/dev/null; wait; exit 130' INT TERM # bash makes jobs in the background deaf to Ctrl-C
-both() { # the launchers that a function becomes for each class, side by side
+# bash makes jobs in the background deaf to Ctrl-C
+trap 'kill "${pids[@]}" 2>/dev/null; wait; exit 130' INT TERM
+both() { # run a function, which becomes a launcher, for each class, side by side
   local pid failed=0
   pids=()
   for class in genuine spoof; do "$1" & pids+=($!); done
@@ -51,60 +40,81 @@ both() { # the launchers that a function becomes for each class, side by side
   [ $failed = 0 ] || exit 1
 }
 options=(--config="$gmm_config" ${num_components:+--num-components="$num_components"})
-train() { exec $cmd "$dir/log/train_$class.log" sd-train-gmm "${options[@]}" "scp:$dir/$class.scp" "$dir/$class.gmm"; }
+train() {
+  exec $cmd "$dir/log/train_$class.log" \
+    sd-train-gmm "${options[@]}" "scp:$dir/$class.scp" "$dir/$class.gmm"
+}
 if [ "$nj" = 1 ]; then
   both train
   exit
 fi
 
+# The functions below work on $class in pass number $pass, from the model $pass.gmm.
 init() {
-  mkdir -p "$dir/passes/$class"
-  exec $cmd "$dir/log/init_$class.log" sd-init-gmm "${options[@]}" "scp:$dir/$class.scp" "$dir/passes/$class/0.gmm"
+  local passes=$dir/passes/$class
+  mkdir -p "$passes"
+  exec $cmd "$dir/log/init_$class.log" sd-init-gmm "${options[@]}" \
+    --write-schedule="$passes/schedule" "scp:$dir/$class.scp" "$passes/0.gmm"
 }
-progress() { # of a class in this pass
-  if is_done; then echo "done before"; return; fi
-  for ((job = 1; job <= $(num_jobs); job++)); do cat "$dir/log/acc_$class.$pass.$job.log" 2>/dev/null; done |
-    awk '/ components: .* per frame of [0-9]+$/ {sum += $(NF - 4) * $NF; num += $NF} END {print num ? sprintf("%.4f", sum / num) : "unknown"}'
+is_done() { # 0.gmm is new if anything has changed
+  [ "$dir/passes/$class/$((pass + 1)).gmm" -nt "$dir/passes/$class/0.gmm" ]
 }
-is_done() { [ "$dir/passes/$class/$((pass + 1)).gmm" -nt "$dir/passes/$class/0.gmm" ]; } # which is new if anything that matters is
-num_jobs() { awk -v most="$nj" 'END {print NR < most ? NR : most}' "$dir/$class.scp"; }
+num_jobs() { awk -v most="$nj" 'END {print NR < most ? NR : most}' <"$dir/$class.scp"; }
+outputs() { # of all jobs; a glob would find those of another number of jobs, too
+  local job num
+  num=$(num_jobs)
+  for ((job = 1; job <= num; job++)); do echo "$dir/passes/$class/$pass.$job.$1"; done
+}
 acc() {
   ! is_done || exit 0
-  local num part
-  num=$(num_jobs) && part="awk 'NR % $num == JOB % $num' '$dir/$class.scp' |"
+  local num part passes=$dir/passes/$class
+  num=$(num_jobs) && part="awk 'NR % $num == JOB % $num' <'$dir/$class.scp' |"
   exec $cmd JOB=1:"$num" "$dir/log/acc_$class.$pass.JOB.log" \
-    sd-acc-gmm --subsample=$step $post_options $input_options "$dir/passes/$class/$pass.gmm" "scp:$part" "$dir/passes/$class/$pass.JOB.acc"
+    sd-acc-gmm --subsample=$subsample $post_options $input_options \
+    --write-log-likelihood="$passes/$pass.JOB.loglike" \
+    "$passes/$pass.gmm" "scp:$part" "$passes/$pass.JOB.acc"
+}
+progress() { # log-likelihood per frame
+  local files
+  if is_done; then
+    echo "done before"
+    return
+  fi
+  mapfile -t files < <(outputs loglike)
+  utils/wait_for.sh "${files[@]}"
+  cat "${files[@]}" | awk '{sum += $1; num += $2} END {printf "%.4f\n", sum / num}'
 }
 est() {
   ! is_done || exit 0
-  local job accs=() # by name: a glob would take those of another number of jobs, too
-  for ((job = 1; job <= $(num_jobs); job++)); do accs+=("$dir/passes/$class/$pass.$job.acc"); done
-  utils/wait_for.sh "${accs[@]}"
-  exec $cmd "$dir/log/est_$class.$pass.log" sd-est-gmm --variance-floor="$(setting variance-floor)" --split=$split \
-    "$dir/passes/$class/$pass.gmm" "${accs[@]}" "$dir/passes/$class/$((pass + 1)).gmm"
+  local files passes=$dir/passes/$class
+  mapfile -t files < <(outputs acc)
+  utils/wait_for.sh "${files[@]}"
+  exec $cmd "$dir/log/est_$class.$pass.log" \
+    sd-est-gmm --variance-floor="$(setting variance-floor)" --split="$split" \
+    "$passes/$pass.gmm" "${files[@]}" "$passes/$((pass + 1)).gmm"
 }
-copy() { exec $cmd "$dir/log/copy_$class.log" sd-copy-gmm "$dir/passes/$class/$pass.gmm" "$dir/$class.gmm"; }
-setting() { sed -n "s/^--$1=//p" "$dir/passes/genuine/0.gmm.conf"; }
+copy() {
+  exec $cmd "$dir/log/copy_$class.log" \
+    sd-copy-gmm "$dir/passes/$class/$pass.gmm" "$dir/$class.gmm"
+}
+setting() { sed -n "s/^--$1=//p" "$settings"; }
 
 both init
-em_passes=(1 2 4 4 4 4 6 6 10 10 15) # at 1, 2, 4, ... components, as in sd-train-gmm
-num_components=$(setting num-components) subsample=$(setting subsample) final_iters=$(setting final-iters)
-post_options=$(grep -vE '^--(variance-floor|num-components|final-iters|subsample)=' "$dir/passes/genuine/0.gmm.conf")
-input_options=$(grep -ioE '^[[:blank:]]*--(max[-_]skip|allow[-_]pipes)(=[^#]*)?' "$gmm_config" || true)
+settings=$dir/passes/genuine/0.gmm.conf schedule=$dir/passes/genuine/schedule
+utils/wait_for.sh "$dir"/passes/{genuine,spoof}/0.gmm "$settings" "$schedule"
+most=$(setting num-components)
+post_options=$(grep -vE '^--(variance-floor|num-components|final-iters|subsample)=' "$settings")
+input_flags='^[[:blank:]]*--(max[-_]skip|allow[-_]pipes)(=[^#]*)?'
+input_options=$(grep -ioE "$input_flags" "$gmm_config" || true)
 pass=0
-for ((level = 1; 2 ** level <= num_components; level++)); do
-  iters=${em_passes[level < 10 ? level : 10]} step=1
-  [ $((2 ** level)) != "$num_components" ] || iters=$final_iters
-  [ $((2 ** (level + 1))) -ge "$num_components" ] || step=$subsample
-  for ((iter = 1; iter <= iters; iter++)); do
-    split=false
-    [ "$iter" != "$iters" ] || [ $((2 ** level)) = "$num_components" ] || split=true
-    both acc
-    echo "$(date +%T) $((2 ** level)) of $num_components components, pass $iter of $iters: log-likelihood per frame" \
-      "$(class=genuine progress) genuine, $(class=spoof progress) spoof"
-    both est
-    rm -f "$dir"/passes/*/"$pass".*.acc
-    pass=$((pass + 1))
-  done
-done
+while read -r -u 3 size number numbers subsample split; do
+  both acc
+  genuine=$(class=genuine progress)
+  spoof=$(class=spoof progress)
+  echo "$(date +%T) $size of $most components, pass $number of $numbers:" \
+    "log-likelihood per frame $genuine genuine, $spoof spoof"
+  both est
+  rm -f "$dir"/passes/*/"$pass".*.{acc,loglike}
+  pass=$((pass + 1))
+done 3<"$schedule"
 both copy

@@ -12,7 +12,7 @@ from sdtools.errors import SdError
 def fails(**fields):
     """Expect an `SdError` with these fields; a compiled pattern is looked for in its field."""
     with pytest.raises(SdError) as info:
-        yield
+        yield info
     for name, want in fields.items():
         found = getattr(info.value, name)
         if isinstance(want, re.Pattern):

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from sdtools.cli.command import Command, Context
-from sdtools.gmm import io as gmm_io
+from sdtools.gmm.io import copy_settings, read_gmm, write_gmm
 
 
 @dataclass(frozen=True)
@@ -20,25 +21,26 @@ class CopyOptions:
 
 COMMAND = Command(
     name="sd-copy-gmm",
-    summary="Copies a diagonal-covariance GMM: Kaldi's DiagGmm, binary or text, or NumPy's .npz (weights, means, variances) where a name\n"
-    "ends so. Kaldi's forms get float32, as its own tools write them; the .conf beside the model goes with it.",
+    summary="Copies a diagonal-covariance GMM: Kaldi's DiagGmm, binary or text, or NumPy's .npz\n"
+    "(weights, means, variances) if a name ends so. Kaldi's forms get float32, as its own tools\n"
+    "write them. The .conf beside the model is copied, too.",
     positionals=("<gmm-in>", "<gmm-out>"),
     example="sd-copy-gmm --binary=false exp/cf_sd6/genuine.gmm exp/genuine.txt",
     options=(CopyOptions,),
 )
 
 
-def main(argv=None) -> int:
-    """Run the command; returns its exit status."""
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command; return its exit status."""
     return COMMAND.run(body, argv)
 
 
 def body(context: Context) -> int:
     """Read and write."""
     gmm_in, gmm_out = context.positionals
-    gmm = gmm_io.read_gmm(gmm_in)
-    gmm_io.copy_settings(gmm_in, gmm_out)
-    gmm_io.write_gmm(gmm_out, gmm, text=not context[CopyOptions].binary)
+    gmm = read_gmm(gmm_in)
+    copy_settings(gmm_in, gmm_out)
+    write_gmm(gmm_out, gmm, text=not context[CopyOptions].binary)
     context.log.info(f"{len(gmm.weights)} components of dimension {gmm.means.shape[1]}")
     return 0
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from sdtools.cli.command import Command, Context
-from sdtools.gmm import io as gmm_io
-from sdtools.gmm.mixture import GmmStats, UpdateOptions, split, update
+from sdtools.errors import SdError
+from sdtools.gmm.io import copy_settings, read_gmm, read_stats, write_gmm
+from sdtools.gmm.statistics import GmmStats
+from sdtools.gmm.training import UpdateOptions, split, update
 from sdtools.options import check_settings
 
 
@@ -26,16 +29,17 @@ class EstOptions(UpdateOptions):
 
 COMMAND = Command(
     name="sd-est-gmm",
-    summary="Adds the AccumDiagGmm statistics of all parts of the data and updates the GMM: the M step of EM.\n"
-    "Variances are floored and empty components re-seeded as in sd-train-gmm. The statistics may be Kaldi's (gmm-global-acc-stats).",
+    summary="Adds the AccumDiagGmm statistics of all parts of the data and updates the GMM: the M\n"
+    "step of EM. Variances are floored and empty components re-seeded as in sd-train-gmm. The\n"
+    "statistics may be Kaldi's (gmm-global-acc-stats).",
     positionals=("<gmm>", "<acc>...", "<gmm-out>"),
     example="sd-est-gmm exp/3.gmm exp/3.1.acc exp/3.2.acc exp/4.gmm",
     options=(EstOptions,),
 )
 
 
-def main(argv=None) -> int:
-    """Run the command; returns its exit status."""
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command; return its exit status."""
     return COMMAND.run(body, argv)
 
 
@@ -46,29 +50,28 @@ def body(context: Context) -> int:
     places = [os.path.realpath(path) for path in accs]
     if len(set(places)) < len(places):
         twice = next(path for path, place in zip(accs, places) if places.count(place) > 1)
-        raise ValueError(
-            f"{twice}: statistics: got them twice, need each part once. Name the parts one by one"
-        )
-    gmm = gmm_io.read_gmm(gmm_in)
+        raise SdError(twice, "these statistics are given twice", hint="Name each part once")
+    gmm = read_gmm(gmm_in)
     if os.path.isfile(f"{gmm_in}.conf"):  # Kaldi's models have none
         check_settings(gmm_in, UpdateOptions(options.variance_floor))
     total = GmmStats.zeros(gmm)
     for path in accs:
-        stats = gmm_io.read_stats(path)
+        stats = read_stats(path)
         if stats.first.shape != gmm.means.shape:
-            raise ValueError(
-                f"{path}: components and dimension: got {stats.first.shape}, need {gmm.means.shape} as in {gmm_in}; statistics of another "
-                "model. Accumulate with this one"
-            )
+            need = f"{gmm.means.shape} as in {gmm_in}"
+            hint = "Accumulate with this model"
+            what = "components and dimension"
+            raise SdError(path, what, got=stats.first.shape, need=need, hint=hint)
         total += stats
-    updated = update(total, options.variance_floor, context.log.info)
+    updated, reseeded = update(total, options.variance_floor)
+    for line in reseeded:
+        context.log.info(line)
     if options.split:
         updated = split(updated)
-    gmm_io.copy_settings(gmm_in, gmm_out)
-    gmm_io.write_gmm(gmm_out, updated, text=not options.binary, double=True)
-    context.log.info(
-        f"{len(updated.weights)} components from {total.num_frames} frames in {len(accs)} parts"
-    )
+    copy_settings(gmm_in, gmm_out)
+    write_gmm(gmm_out, updated, text=not options.binary, double=True)
+    what = f"{len(updated.weights)} components"
+    context.log.info(f"{what} from {total.num_frames} frames in {len(accs)} parts")
     return 0
 
 

@@ -1,187 +1,124 @@
-"""sd-simulate-replay: recordings -> replayed copies of them, by drawn or measured devices, as a data directory."""
+"""sd-simulate-replay: replayed copies of recordings as a data directory."""
 
 from __future__ import annotations
 
 import json
 import os
-import threading
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
-from functools import lru_cache
 from pathlib import Path
 
-from sdtools.audio import decoding as audio
+from sdtools.audio.data_dir import write_data_dir, write_table
+from sdtools.audio.entries import open_audio
+from sdtools.audio.folder import check_path, name_sounds
 from sdtools.cli.command import Command, Context, InputOptions
+from sdtools.errors import SdError, UsageError
+from sdtools.files import open_whole
 from sdtools.options import load_settings, save_settings, settings_lines
-from sdtools.replay import simulation
-from sdtools.tables import table as tables
-from sdtools.tables.output import open_output
+from sdtools.replay.copies import Copies
+from sdtools.replay.simulation import SimulationOptions, devices_of
 from sdtools.tables.specifiers import parse_rspecifier
+from sdtools.tables.table import open_table
 
 USUAL_RATE_HZ = 16000
-TABLES = (
-    "utt2spk",
-    "utt2label",
-    "utt2env",
-    "utt2playback",
-    "utt2recorder",
-    "utt2codec",
-    "utt2source",
-    "utt2snr",
-)
 
 
 @dataclass(frozen=True)
 class ResourceOptions:
-    """What changes no result."""
+    """Settings without effect on results."""
 
     num_threads: int = field(
         default=1, metadata={"help": "recordings whose copies are made at once"}
     )
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if self.num_threads < 1:
-            raise ValueError(f"--num-threads: got {self.num_threads}, need 1 or more")
+            raise UsageError("--num-threads", got=self.num_threads, need="1 or more")
 
 
 COMMAND = Command(
     name="sd-simulate-replay",
-    summary="Writes replayed copies of recordings and <out-dir>/{wav.scp,utt2spk,spk2utt,utt2label,utt2env,utt2playback,utt2recorder,\n"
-    "utt2codec,utt2source,utt2snr}: each copy is stored (codec), played by a loudspeaker in a room and recorded again, with noise.\n"
-    "<out-dir>/simulation.json has the figures of all devices. Speakers are those of utt2spk beside the script file, if it is there.\n"
-    "What a copy goes through depends on seed, utterance and number alone; copies that are there already are not made again: recordings\n"
-    "that have changed want a new <out-dir>. Of several channels the first is taken.",
+    summary="Makes replayed copies of recordings: a codec stores each one, a loudspeaker plays it "
+    "in a room,\nand a microphone records it again, with noise.\n"
+    "<out-dir> becomes a data directory with wav.scp, utt2spk, spk2utt, utt2label, utt2env,\n"
+    "utt2playback, utt2recorder, utt2codec, utt2source and utt2snr. <out-dir>/simulation.json has\n"
+    "the figures of all devices. Speakers come from the file utt2spk beside the script file.\n"
+    "A copy depends only on seed, utterance and number. Copies that exist are not made again: use\n"
+    "a new <out-dir> for changed recordings. Of several channels the first one is used.",
     positionals=("<wav-rspecifier or folder>", "<out-dir>"),
-    example="sd-simulate-replay --copies=2 --codecs=none,mp3 scp:data/eval/wav.scp data/eval_replayed",
-    options=(simulation.SimulationOptions, ResourceOptions, InputOptions),
+    example="sd-simulate-replay --copies=2 --codecs=none,mp3 "
+    "scp:data/eval/wav.scp data/eval_replayed",
+    options=(SimulationOptions, ResourceOptions, InputOptions),
 )
 
 
-def main(argv=None) -> int:
+def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; returns its exit status."""
     return COMMAND.run(body, argv)
 
 
 def body(context: Context) -> int:
-    """Draw devices, loop by recording, write tables."""
-    rspecifier, out = context.positionals[0], Path(context.positionals[1])
-    options = context[simulation.SimulationOptions]
-    folder = out / "wav"
-    conf = out / "simulation.conf"
-    if conf.is_file() and (old := load_settings(conf, simulation.SimulationOptions)) != options:
-        got, need = (" ".join(settings_lines(o)) for o in (options, old))
-        raise ValueError(
-            f"{out}: settings: got {got}, need {need} as it was begun with. Choose another directory, or remove this one"
-        )
-    if not conf.is_file() and folder.exists():
-        raise ValueError(
-            f"{out}: got a folder wav that this command did not make, need a new or an old directory of it. Choose another"
-        )
-    devices_at = lru_cache(None)(lambda rate_hz: simulation.draw_devices(options, rate_hz))
-    devices_at(USUAL_RATE_HZ)  # a wrong setting is found before anything is written
-    rspecifier, speakers = _recordings(rspecifier, out)
-    rows: dict[str, dict[str, str]] = {}
-    rates_hz, lock = set(), threading.Lock()
-    with audio.open_audio(
-        rspecifier, channel=0, allow_pipes=context[InputOptions].allow_pipes
-    ) as table:
+    """Make the copies of each recording, then write the tables."""
+    out, options = Path(context.positionals[1]), context[SimulationOptions]
+    _check_output(out, options)
+    devices_of(options, USUAL_RATE_HZ)  # finds wrong settings before anything is written
+    rspecifier, speakers = _recordings(context.positionals[0], out)
+    copies = Copies(out / "wav", options, speakers)
+    allow_pipes = context[InputOptions].allow_pipes
+    with open_audio(rspecifier, channel=0, allow_pipes=allow_pipes) as table:
         out.mkdir(parents=True, exist_ok=True)
-        save_settings(
-            conf, options
-        )  # before there is a folder wav, which without them would be taken for another's
-        folder.mkdir(exist_ok=True)
-
-        def copies(entry):
-            if "/" in entry.key:
-                raise ValueError(
-                    "key: got a / in it, need none, as it becomes the name of a file. Rename the entry"
-                )
-            samples, rate_hz = entry.load()
-            with lock:
-                rates_hz.add(rate_hz)
-                devices = devices_at(rate_hz)
-            made = {}
-            for number in range(1, options.copies + 1):
-                utt = f"{entry.key}-r{number}"
-                copy = simulation.plan(options, devices, entry.key, number)
-                path = folder / f"{utt}.wav"
-                if not path.is_file():
-                    audio.write_audio(path, simulation.make(copy, samples, rate_hz), rate_hz)
-                labels = {
-                    "utt2spk": speakers.get(entry.key, entry.key),
-                    "utt2label": "spoof",
-                    "utt2source": entry.key,
-                }
-                made[utt] = {**labels, **copy.conditions, "wav.scp": os.path.abspath(path)}
-            return made
-
-        def keep(key, made):
-            if f"{key}-r1" in rows:
-                raise ValueError(
-                    "name: got it twice, need each recording once. Rename or remove one"
-                )
-            rows.update(made)
-
+        save_settings(out / "simulation.conf", options)  # before wav/: see _check_output
+        copies.folder.mkdir(exist_ok=True)
         status = context.for_each(
             table,
-            copies,
-            keep,
+            copies.make,
+            copies.keep,
             total=table.num_entries,
             num_threads=context[ResourceOptions].num_threads,
         )
-    for name in ("wav.scp", *TABLES):
-        _write(out / name, ((utt, rows[utt][name]) for utt in sorted(rows)))
-    utts_of: dict[str, list[str]] = {}
-    for utt in sorted(rows):
-        utts_of.setdefault(rows[utt]["utt2spk"], []).append(utt)
-    _write(
-        out / "spk2utt", ((speaker, " ".join(utts)) for speaker, utts in sorted(utts_of.items()))
-    )
-    with open_output(str(out / "simulation.json")) as file:
-        file.write(
-            (
-                json.dumps(
-                    {str(rate_hz): asdict(devices_at(rate_hz)) for rate_hz in sorted(rates_hz)},
-                    indent=1,
-                )
-                + "\n"
-            ).encode()
-        )
+    write_data_dir(out, copies.tables)
+    figures = {str(rate_hz): asdict(copies.devices[rate_hz]) for rate_hz in sorted(copies.devices)}
+    with open_whole(out / "simulation.json") as file:
+        file.write(f"{json.dumps(figures, indent=1)}\n".encode())
     return status
 
 
+def _check_output(out: Path, options: SimulationOptions) -> None:
+    """Refuse a directory that other settings or another program began."""
+    check_path(os.path.abspath(out / "wav" / "a.wav"))
+    conf, hint = out / "simulation.conf", "Choose another directory, or remove this one"
+    if not conf.is_file():
+        if (out / "wav").exists():
+            raise SdError(out, "this command did not make the folder wav in it", hint=hint)
+        return
+    old = load_settings(conf, SimulationOptions)
+    if old != options:
+        got, need = (" ".join(settings_lines(o)) for o in (options, old))
+        raise SdError(out, "settings", got=got, need=f"{need} as in {conf}", hint=hint)
+
+
 def _recordings(name: str, out: Path) -> tuple[str, dict[str, str]]:
-    """Rspecifier of the recordings, and the speaker of each that has one: of a folder, or by utt2spk beside a script file."""
+    """Rspecifier of the recordings of a table or folder, and the speakers that are known."""
     if os.path.isdir(name):
-        if out.resolve().is_relative_to(Path(name).resolve()):
-            raise ValueError(
-                f"{out}: got an output inside {name}, need one beside it, or copies would be copied. Choose another"
-            )
-        paths: dict[tuple[str, str], Path] = {}
-        for path in audio.find_sounds(name):
-            if (named := audio.name_sound(path, name)) in paths:
-                raise ValueError(
-                    f"{path}: name: got {named[0]} as of {paths[named]}, need each name once. Rename one"
-                )
-            paths[named] = path
-        out.mkdir(parents=True, exist_ok=True)
-        _write(
-            out / "source.scp",
-            sorted(
-                (key, audio.check_path(os.path.abspath(path))) for (key, _), path in paths.items()
-            ),
-        )
-        return f"scp:{out / 'source.scp'}", dict(paths.keys())
+        return _recordings_of_folder(name, out)
     form, _, path = parse_rspecifier(name)
     utt2spk = Path(path).with_name("utt2spk")
     if form != "scp" or not utt2spk.is_file():
         return name, {}
-    with tables.open_table(f"ark:{utt2spk}", "token") as entries:
+    with open_table(f"ark:{utt2spk}", "token") as entries:
         return name, {entry.key: entry.load() for entry in entries}
 
 
-def _write(path: Path, rows) -> None:
-    with open_output(str(path)) as file:
-        file.write("".join(f"{key} {value}\n" for key, value in rows).encode())
+def _recordings_of_folder(name: str, out: Path) -> tuple[str, dict[str, str]]:
+    """The same of a folder, whose sound files are listed in source.scp."""
+    if out.resolve().is_relative_to(Path(name).resolve()):
+        what, hint = f"it is inside {name}, so copies would be copied", "Choose another directory"
+        raise SdError(out, what, hint=hint)
+    sounds = name_sounds(name)
+    out.mkdir(parents=True, exist_ok=True)
+    rows = sorted((key, os.path.abspath(path)) for key, (path, _) in sounds.items())
+    write_table(out / "source.scp", rows)
+    return f"scp:{out / 'source.scp'}", {key: speaker for key, (_, speaker) in sounds.items()}
 
 
 if __name__ == "__main__":

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from sdtools.cli.command import Command, Context, InputOptions
+from sdtools.errors import SdError, UsageError, warn
 from sdtools.features.postprocess import PostOptions, postprocess
-from sdtools.gmm import io as gmm_io
-from sdtools.gmm.mixture import GmmOptions, train_gmm
+from sdtools.gmm.io import write_gmm
+from sdtools.gmm.mixture import check_frames
+from sdtools.gmm.training import GmmOptions, PassRecord, train_gmm, warn_of_equal_models
 from sdtools.options import save_settings
-from sdtools.tables import table as tables
 from sdtools.tables.output import check_output, makes_file
+from sdtools.tables.table import Entry, open_table
 
 
 @dataclass(frozen=True)
@@ -28,76 +30,75 @@ class TrainOptions:
         default=1, metadata={"help": "threads; the model does not depend on their number"}
     )
 
-    def __post_init__(self):
-        if not self.max_memory >= 0 or self.num_threads < 1:
-            raise ValueError(
-                f"TrainOptions: got --max-memory={self.max_memory} --num-threads={self.num_threads}, need 0 and 1 or more"
-            )
+    def __post_init__(self) -> None:
+        if not self.max_memory >= 0:
+            raise UsageError("--max-memory", got=self.max_memory, need="0 or more")
+        if self.num_threads < 1:
+            raise UsageError("--num-threads", got=self.num_threads, need="1 or more")
 
 
 COMMAND = Command(
     name="sd-train-gmm",
-    summary="Trains a diagonal-covariance GMM by binary splitting and EM on all frames of a table, after deltas and normalisation.\n"
-    "The model is Kaldi's DiagGmm; the settings are written to <gmm-out>.conf.",
+    summary="Trains a diagonal-covariance GMM by binary splitting and EM on all frames of a\n"
+    "table, after deltas and normalisation. The model is Kaldi's DiagGmm; the settings are\n"
+    "written to <gmm-out>.conf.",
     positionals=("<feats-rspecifier>", "<gmm-out>"),
     example="sd-train-gmm --num-components=16 scp:data/train/genuine.scp exp/genuine.gmm",
     options=(GmmOptions, PostOptions, TrainOptions, InputOptions),
 )
 
 
-def main(argv=None) -> int:
-    """Run the command; returns its exit status."""
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command; return its exit status."""
     return COMMAND.run(body, argv)
 
 
 def body(context: Context) -> int:
-    """Parse, open, loop by key, count, return."""
+    """Read the frames, train, write the settings and the model."""
     rspecifier, gmm_out = context.positionals
-    options = context[TrainOptions]
+    options, gmm_options = context[TrainOptions], context[GmmOptions]
     check_output(gmm_out)
-    frames = Frames(
-        rspecifier,
-        context[PostOptions],
-        int(options.max_memory * 2**30),
-        context[InputOptions].allow_pipes,
-    )
-    num_frames, num_components = frames.read(context), context[GmmOptions].num_components
+    warn_of_equal_models(gmm_options, context[PostOptions])
+    frames = Frames(context, rspecifier, int(options.max_memory * 2**30))
+    num_frames, num_components = frames.read(), gmm_options.num_components
     if num_frames < 10 * num_components:
-        context.log.warning(
-            f"got {num_frames} frames for {num_components} components: fewer than 10 each. Lower --num-components"
-        )
-    gmm = train_gmm(
-        frames, context[GmmOptions], num_threads=options.num_threads, log=context.log.info
-    )
+        need, hint = f"at least {10 * num_components}, 10 per component", "Lower --num-components"
+        warn(rspecifier, "number of frames", got=num_frames, need=need, hint=hint)
+
+    def report(record: PassRecord) -> None:
+        for line in (record, *record.reseeded):
+            context.log.info(line)
+
+    training = train_gmm(frames, gmm_options, num_threads=options.num_threads, on_pass=report)
     if makes_file(gmm_out):
-        save_settings(f"{gmm_out}.conf", context[GmmOptions], context[PostOptions])
-    gmm_io.write_gmm(gmm_out, gmm)
+        save_settings(f"{gmm_out}.conf", gmm_options, context[PostOptions])
+    write_gmm(gmm_out, training.gmm)
     return 0
 
 
 class Frames:
-    """Post-processed matrices of a table, iterated as often as wanted; those beyond `max_bytes` are read again each time."""
+    """Post-processed matrices of a table, which can be iterated again and again.
 
-    def __init__(self, rspecifier: str, options: PostOptions, max_bytes: int, allow_pipes: bool):
-        self.rspecifier, self.options, self.max_bytes, self.allow_pipes = (
-            rspecifier,
-            options,
-            max_bytes,
-            allow_pipes,
-        )
+    Those beyond `max_bytes` are read again each time.
+    """
+
+    def __init__(self, context: Context, rspecifier: str, max_bytes: int):
+        self.context, self.rspecifier, self.max_bytes = context, rspecifier, max_bytes
+        self.allow_pipes = context[InputOptions].allow_pipes
         self.kept: dict[str, np.ndarray] = {}
         self.left: set[str] = set()
+        self.dim: int | None = None
 
-    def read(self, context: Context) -> int:
-        """Number of frames; the first pass, which checks and keeps what fits."""
+    def read(self) -> int:
+        """Check all frames and keep those that fit; return their number."""
         num_bytes = num_frames = 0
 
-        def keep(key, feats):
+        def keep(key: str, feats: np.ndarray) -> None:
             nonlocal num_bytes, num_frames
             if key in self.kept or key in self.left:
-                raise ValueError(
-                    "key: got it twice, need each utterance once; lists that overlap. Remove one of its lines"
-                )
+                hint = "Remove one of its lines"
+                raise SdError("key", "this utterance comes twice", hint=hint)
+            self.dim = feats.shape[1]
             num_bytes += feats.nbytes
             num_frames += len(feats)
             if num_bytes <= self.max_bytes:
@@ -105,30 +106,30 @@ class Frames:
             else:
                 self.left.add(key)
 
-        with tables.open_table(self.rspecifier, allow_pipes=self.allow_pipes) as table:
-            context.for_each(table, self._load, keep, total=table.num_entries)
-        context.log.info(
-            f"{num_frames} frames; {len(self.kept)} of {len(self.kept) + len(self.left)} utterances kept in memory"
-        )
+        with open_table(self.rspecifier, allow_pipes=self.allow_pipes) as table:
+            self.context.for_each(table, self._load, keep, total=table.num_entries)
+        num_kept, num_left = len(self.kept), len(self.left)
+        kept = f"{num_kept} of {num_kept + num_left} utterances kept in memory"
+        self.context.log.info(f"{num_frames} frames; {kept}")
         return num_frames
 
-    def _load(self, entry: tables.Entry) -> np.ndarray:
-        return postprocess(entry.load().astype(np.float32, copy=False), self.options)
+    def _load(self, entry: Entry) -> np.ndarray:
+        feats = entry.load().astype(np.float32, copy=False)
+        return check_frames(postprocess(feats, self.context[PostOptions]), self.dim)
 
     def __iter__(self) -> Iterator[np.ndarray]:
         yield from self.kept.values()
         if self.left:
-            with tables.open_table(self.rspecifier, allow_pipes=self.allow_pipes) as table:
-                num_read = 0
+            num_read = 0
+            with open_table(self.rspecifier, allow_pipes=self.allow_pipes) as table:
                 for entry in table:
                     if entry.key in self.left:
                         num_read += 1
                         yield self._load(entry)
             if num_read < len(self.left):
-                raise ValueError(
-                    f"{self.rspecifier}: second pass: got {num_read} entries, need {len(self.left)}; it is a pipe or has changed. "
-                    "Give a file or raise --max-memory"
-                )
+                need, hint = f"{len(self.left)}", "Give a file that stays, or raise --max-memory"
+                what = "number of entries when read again"
+                raise SdError(self.rspecifier, what, got=num_read, need=need, hint=hint)
 
 
 if __name__ == "__main__":

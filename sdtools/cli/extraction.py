@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, make_dataclass
 
 import numpy as np
 
-from sdtools.audio.decoding import AudioOptions, open_audio
+from sdtools.audio.entries import AudioOptions, open_audio
 from sdtools.cli.command import Command, Context, InputOptions
 from sdtools.errors import SdError, UsageError
 from sdtools.features.front_ends import FRONT_ENDS, FrontEnd, Output

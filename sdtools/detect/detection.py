@@ -9,7 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from sdtools.audio import decoding as audio
+from sdtools.audio.decoding import read_windows
+from sdtools.audio.folder import find_sounds
 from sdtools.detect import quality
 from sdtools.detect.model import Model
 from sdtools.errors import SdError
@@ -69,7 +70,7 @@ def expand(names: Sequence[str]) -> Iterator[str]:
                 "sound file: got an empty name, need a path. Is a variable of the shell empty?"
             )
         elif Path(name).is_dir():
-            yield from map(str, audio.find_sounds(name))
+            yield from map(str, find_sounds(name))
         else:
             yield name
 
@@ -82,7 +83,7 @@ def judge(model: Model, path: str, options: DetectOptions) -> Iterator[dict]:
     SdError
         A sound that cannot be read, a rate below the model's, a channel that is not there.
     """
-    for start_sec, total_sec, samples, rate_hz in audio.read_windows(
+    for start_sec, total_sec, samples, rate_hz in read_windows(
         path, options.window_sec, options.allow_pipes
     ):
         if rate_hz < model.sample_rate_hz and not options.allow_narrowband:

@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from sdtools import __version__
-from sdtools.audio.decoding import AudioOptions
+from sdtools.audio.entries import AudioOptions
 from sdtools.features.front_ends import load_front_end
 from sdtools.features.postprocess import PostOptions, postprocess
 from sdtools.gmm import io as gmm_io

@@ -1,17 +1,16 @@
 """The loops of the E step that numpy cannot do in one pass over memory."""
 
+from collections.abc import Callable
 from functools import cache
+from typing import Any
 
 import numpy as np
 
-LEAST_SHARE = np.float32(
-    2.0**-24
-)  # of the greatest posterior; what is less does not show in a float32 sum of them
-MAX_ACTIVE_SHARE = (
-    1 / 8
-)  # of the posteriors; where more of them count, the whole product takes less time
+LEAST_SHARE = np.float32(2.0**-24)  # of the greatest posterior; less does not show in a float32 sum
+MAX_ACTIVE_SHARE = 1 / 8  # of the posteriors; where more count, the whole product is faster
 LOWEST_EXPONENT, ROUNDER = np.float32(-125), np.float32(1.5 * 2**23)
-C0, C1, C2, C3, C4, C5 = np.float32(  # minimax in relative error (1e-7) for 2^f, |f| <= 1/2
+C0, C1, C2, C3, C4, C5 = map(  # minimax in relative error (1e-7) for 2^f, |f| <= 1/2
+    np.float32,
     [
         1.0000000716546567,
         0.6931469670638652,
@@ -19,15 +18,20 @@ C0, C1, C2, C3, C4, C5 = np.float32(  # minimax in relative error (1e-7) for 2^f
         0.0555071327496021,
         0.009675541330697809,
         0.0013276471519985873,
-    ]
+    ],
 )
 
 
-def exponentiate(scores, peak, total):
-    """In place 2^(scores - peak) of (K, n), with its column maxima `peak` (n,) and resulting sums `total` (n,); to be compiled.
+def exponentiate(scores: np.ndarray, peak: np.ndarray, total: np.ndarray) -> None:
+    """Replace scores (K, n) by 2^(scores - peak); to be compiled.
 
-    2^x = 2^q 2^f: adding 1.5 * 2^23 rounds x to the integer q in the low bits, a polynomial gives 2^f, and q is added to the exponent
-    bits. x is held above -125, so that no denormal number, slow on many processors, ever appears.
+    `peak` (n,) gets the maxima of the columns, `total` (n,) the sums of the results.
+
+    Notes
+    -----
+    2^x = 2^q 2^f: adding 1.5 * 2^23 rounds x to the integer q in the low bits, a polynomial gives
+    2^f, and q is added to the exponent bits. x is held above -125, so that no denormal number,
+    slow on many processors, ever appears.
     """
     num_rows, num_columns = scores.shape
     for i in range(num_columns):
@@ -49,10 +53,13 @@ def exponentiate(scores, peak, total):
             total[i] += value
 
 
-def add_active(posteriors, terms, row, block):
-    """Add posteriors (K, n) @ terms (n, M) to `block` (K, M) without the posteriors below LEAST_SHARE; `row` (M,) is space; compiled.
+def add_active(
+    posteriors: np.ndarray, terms: np.ndarray, row: np.ndarray, block: np.ndarray
+) -> bool:
+    """Add posteriors (K, n) @ terms (n, M) to `block` (K, M); to be compiled.
 
-    Does nothing and returns False if more than MAX_ACTIVE_SHARE of them count.
+    Posteriors below `LEAST_SHARE` are left out; `row` (M,) is work space. Does nothing and returns
+    False if more than `MAX_ACTIVE_SHARE` of them count.
     """
     num_components, num_frames = posteriors.shape
     num_active = 0
@@ -72,8 +79,18 @@ def add_active(posteriors, terms, row, block):
     return True
 
 
-def add_block(block, centre, rounders, occupancy, first, second):
-    """Add float32 sums about the centre (K, 2D + 1) to the float64 statistics about 0, rounded so that these sums are exact; compiled."""
+def add_block(
+    block: np.ndarray,
+    centre: np.ndarray,
+    rounders: np.ndarray,
+    occupancy: np.ndarray,
+    first: np.ndarray,
+    second: np.ndarray,
+) -> None:
+    """Add float32 sums about the centre (K, 2D + 1) to the statistics; to be compiled.
+
+    These are float64 and about 0. What is added is rounded so that their sums are exact.
+    """
     num_components, dim = first.shape
     for k in range(num_components):
         count = (block[k, 2 * dim] + rounders[0, 0]) - rounders[0, 0]
@@ -89,15 +106,15 @@ def add_block(block, centre, rounders, occupancy, first, second):
 SIGNATURES = {
     exponentiate: "void(float32[:, ::1], float32[::1], float32[::1])",
     add_active: "boolean(float32[:, ::1], float32[:, ::1], float32[::1], float32[:, ::1])",
-    add_block: "void(float32[:, ::1], float64[::1], float64[:, ::1], float64[::1], float64[:, ::1], float64[:, ::1])",
+    add_block: "void(float32[:, ::1], float64[::1], float64[:, ::1], "
+    "float64[::1], float64[:, ::1], float64[:, ::1])",
 }
 
 
 @cache
-def compiled(function):
+def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
     """Compile at the first use: importing numba takes longer than printing a command's help."""
     import numba
 
-    return numba.njit(SIGNATURES[function], nogil=True, cache=True, fastmath={"contract", "nsz"})(
-        function
-    )
+    fastmath = {"contract", "nsz"}
+    return numba.njit(SIGNATURES[function], nogil=True, cache=True, fastmath=fastmath)(function)

@@ -1,152 +1,88 @@
-"""Diagonal-covariance Gaussian mixtures: statistics, update, binary splitting, log-likelihood.
+"""Mixtures of Gaussians with diagonal covariances: the model, its log-likelihood, the LLR of two.
 
-The E step works on CHUNK frames at a time: a float32 product gives all component scores, a compiled loop turns them into posteriors in
-place, their product with the frames, of which a loop does only the few that count, gives the statistics in float32, and every BLOCK frames
-these are added up in float64, rounded so that the sums are exact.
+The E step works on `CHUNK` frames at a time: a float32 product gives the scores of all components,
+and a compiled loop turns them into posteriors in place.
 """
 
+from __future__ import annotations
+
 import math
-import operator
-from collections import deque
-from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
-from functools import cached_property, reduce
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 
-from sdtools.gmm.kernels import add_active, add_block, compiled, exponentiate
+from sdtools.errors import SdError
+from sdtools.gmm.kernels import compiled, exponentiate
 
-CHUNK = 512  # frames; (512, 512) float32 is 1 MiB: the scores stay in the L2 cache between the two products
-BLOCK = (
-    16 * CHUNK
-)  # frames of one array whose statistics are summed in float32; also about what one thread takes at a time
-EM_PASSES = (
-    1,
-    2,
-    4,
-    4,
-    4,
-    4,
-    6,
-    6,
-    10,
-    10,
-    15,
-)  # at 1, 2, 4, ... 1024 components; the last level has its own number
-MIN_OCCUPANCY = 1e-2  # frames; a component with less is empty
-MODEL_BITS = 40  # of a model's numbers; what divisions and reciprocals of float64 do to the rest, rounding takes back
-SUM_BITS = (
-    26,
-    22,
-    18,
-)  # after the point of a term of the occupancies, and of the two moments in units of the mixture's deviation
-TIE = 1e-3  # variances this close are equal: those of features normalised by utterance all are, and rounding must not decide
-MIN_VARIANCE = 1e-6  # of a dimension's global variance; of its own unit squared where the dimension is constant
-
-
-@dataclass(frozen=True)
-class UpdateOptions:
-    """Settings of `update`."""
-
-    variance_floor: float = field(
-        default=0.1,
-        metadata={
-            "help": "least variance as a share of the mean one (not determined by the paper)"
-        },
-    )
-
-    def __post_init__(self):
-        if not 0 <= self.variance_floor <= 1:
-            raise ValueError(
-                f"{type(self).__name__}: variance_floor: got {self.variance_floor}, need 0 to 1. Set a share such as 0.1"
-            )
-
-
-@dataclass(frozen=True)
-class GmmOptions(UpdateOptions):
-    """Settings of `train_gmm`."""
-
-    num_components: int = field(
-        default=512, metadata={"help": "Gaussians per model, a power of two"}
-    )
-    final_iters: int = field(
-        default=10, metadata={"help": "EM passes at num_components (not determined by the paper)"}
-    )
-    subsample: int = field(
-        default=1,
-        metadata={
-            "help": "use every n-th frame below num_components / 2 (not determined by the paper)"
-        },
-    )
-
-    def __post_init__(self):
-        super().__post_init__()
-        if self.num_components < 1 or self.num_components & (self.num_components - 1):
-            raise ValueError(
-                f"GmmOptions: num_components: got {self.num_components}, need a power of two. Set 256, 512 or 1024"
-            )
-        for name in ("final_iters", "subsample"):
-            if getattr(self, name) < 1:
-                raise ValueError(
-                    f"GmmOptions: {name}: got {getattr(self, name)}, need at least 1. Set a positive number"
-                )
+CHUNK = 512  # frames; (512, 512) float32 scores, 1 MiB, stay in the L2 cache between two products
+MODEL_BITS = 40  # of a model's numbers; a division and its inverse in float64 keep them
+SUM_BITS = 26, 22, 18  # after the point of a term of the three statistics, see `rounders`
+MAX_MAGNITUDE = 1e18  # of a frame's value: its square times a few must fit float32
+FLOAT32_MAX = np.finfo(np.float32).max
 
 
 @dataclass(frozen=True, eq=False)
 class DiagGmm:
-    """Mixture of K Gaussians in D dimensions with diagonal covariances; its arrays are read-only float64 copies of MODEL_BITS bits.
+    """Mixture of K Gaussians in D dimensions with diagonal covariances.
+
+    The arrays are read-only float64 copies, rounded to `MODEL_BITS` bits.
+
+    Parameters
+    ----------
+    weights : array, shape (K,)
+        Not negative. Their sum is 0.5 to 1.5: Kaldi keeps a least weight, so that it may exceed 1.
+        A likelihood follows from the weights as they are.
+    means, variances : array, shape (K, D)
+        In the features' units and their squares; a variance is positive.
 
     Raises
     ------
-    ValueError
-        If the shapes disagree, a value is not finite, a variance is not positive, a weight is negative or the weights sum to less than
-        0.5 or more than 1.5.
+    SdError
+        If the shapes disagree, or a value is out of its range or of float32.
 
-    Notes
-    -----
-    Kaldi keeps a least weight, so that weights may sum to more than 1; a likelihood is that of the weights as they are.
+    Examples
+    --------
+    >>> gmm = DiagGmm([0.5, 0.5], [[-1.0], [1.0]], [[1.0], [1.0]])
+    >>> gmm.means.shape
+    (2, 1)
     """
 
-    weights: np.ndarray  # (K,)
-    means: np.ndarray  # (K, D)
-    variances: np.ndarray  # (K, D)
+    weights: np.ndarray
+    means: np.ndarray
+    variances: np.ndarray
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for name in ("weights", "means", "variances"):
             mantissas, exponents = np.frexp(np.asarray(getattr(self, name), dtype=np.float64))
             values = np.ldexp(np.round(np.ldexp(mantissas, MODEL_BITS)), exponents - MODEL_BITS)
             values.setflags(write=False)
             object.__setattr__(self, name, values)
-            if not (np.abs(values) <= np.finfo(np.float32).max).all():
-                raise ValueError(
-                    f"DiagGmm: {name}: got nan or inf, need values within float32; the model is damaged. Train it again"
-                )
+            if not (np.abs(values) <= FLOAT32_MAX).all():
+                hint = "The model is damaged. Train it again"
+                need = "finite values within float32"
+                raise SdError("DiagGmm", name, got="nan, inf or more", need=need, hint=hint)
         shapes = self.weights.shape, self.means.shape, self.variances.shape
-        if (
-            self.means.ndim != 2
-            or 0 in self.means.shape
-            or shapes != (self.means.shape[:1], self.means.shape, self.means.shape)
-        ):
-            raise ValueError(
-                f"DiagGmm: shapes: got {shapes}, need (K,), (K, D), (K, D). Give one weight, mean and variance row each"
-            )
-        if self.variances.min() <= 0:
-            raise ValueError(
-                f"DiagGmm: variances: got {self.variances.min():g}, need more than 0. Floor the variances"
-            )
-        if self.weights.min() < 0 or abs(self.weights.sum() - 1) > 0.5:
-            raise ValueError(
-                f"DiagGmm: weights: got a sum of {self.weights.sum():g} and a least of {self.weights.min():g}, "
-                "need a sum of 0.5 to 1.5 and none negative. Normalise the weights"
-            )
+        expected = self.means.shape[:1], self.means.shape, self.means.shape
+        if self.means.ndim != 2 or 0 in self.means.shape or shapes != expected:
+            hint = "Give one weight, one row of means and one of variances per component"
+            raise SdError("DiagGmm", "shapes", got=shapes, need="(K,), (K, D), (K, D)", hint=hint)
+        if (least := self.variances.min()) <= 0:
+            hint = "Floor the variances"
+            raise SdError("DiagGmm", "variances", got=f"{least:g}", need="more than 0", hint=hint)
+        if (least := self.weights.min()) < 0 or abs(self.weights.sum() - 1) > 0.5:
+            got = f"a sum of {self.weights.sum():g} and a least of {least:g}"
+            need, hint = "a sum of 0.5 to 1.5 and none negative", "Normalise the weights"
+            raise SdError("DiagGmm", "weights", got=got, need=need, hint=hint)
 
     @cached_property
-    def float32_form(self):
-        """Mean (D,) of the mixture, and (K, 2D + 1) which times [z, z², 1], z = x - that mean, is log2 of w_k N(x; k); both float32.
+    def float32_form(self) -> tuple[np.ndarray, np.ndarray]:
+        """The mixture's mean (D,), and rows (K, 2D + 1) that give scores; both float32.
 
-        Differences from the mean are what keeps float32 accurate for features such as frequencies, whose spread is far below their value.
+        A row times [z, z^2, 1], where z = x - that mean, is log2 of w_k N(x; k). Differences from
+        the mean keep float32 accurate for features whose spread is far below their value.
         """
         centre = np.average(self.means, axis=0, weights=self.weights).astype(np.float32)
         z = self.means - centre
@@ -158,8 +94,12 @@ class DiagGmm:
         return centre, (rows / math.log(2)).astype(np.float32)
 
     @cached_property
-    def rounders(self):
-        """Numbers (3, D) which, added to a float64 and subtracted again, round it to the SUM_BITS of the three statistics."""
+    def rounders(self) -> np.ndarray:
+        """Numbers (3, D) that round a float64 when they are added and subtracted again.
+
+        Row m rounds sums of posterior * x^m to `SUM_BITS[m]` bits after the point, in units of the
+        mixture's deviation to the power m.
+        """
         centre = np.average(self.means, axis=0, weights=self.weights)
         variance = np.average(
             self.variances + (self.means - centre) ** 2, axis=0, weights=self.weights
@@ -170,69 +110,69 @@ class DiagGmm:
         )
 
 
-@dataclass(eq=False)
-class GmmStats:
-    """Sums over frames that an EM update needs, in the features' own units, float64; those of parts are added by `+`."""
-
-    occupancy: np.ndarray  # (K,) sum of posteriors
-    first: np.ndarray  # (K, D) sum of posterior * x
-    second: np.ndarray  # (K, D) sum of posterior * x²
-    log_likelihood: float  # sum of ln p(x)
-    num_frames: int
-
-    @classmethod
-    def zeros(cls, gmm):
-        """Those of no frame under a model."""
-        return cls(
-            np.zeros(gmm.weights.shape),
-            np.zeros(gmm.means.shape),
-            np.zeros(gmm.means.shape),
-            0.0,
-            0,
-        )
-
-    def __add__(self, other):
-        if self.first.shape != other.first.shape:
-            raise ValueError(
-                f"GmmStats: shapes: got {self.first.shape} and {other.first.shape}, need equal ones; statistics of different models. "
-                "Accumulate all parts with one model"
-            )
-        return GmmStats(
-            *(getattr(self, name) + getattr(other, name) for name in self.__dataclass_fields__)
-        )
-
-
-def _as_frames(frames, dim=None):
+def as_frames(frames: Any, dim: int | None = None) -> np.ndarray:
+    """`frames` as float32 (num_frames, D); their type and shape are checked, their values not."""
+    array = np.asarray(frames)
+    if array.dtype.kind != "f":
+        hint = "Convert them with frames.astype(np.float32)"
+        raise SdError("frames", "type", got=array.dtype, need="floating point", hint=hint)
+    if array.ndim != 2 or array.shape[1] == 0 or dim not in (None, array.shape[1]):
+        hint = "Compute all features with the same settings"
+        need = f"(num_frames, {dim or 'D'})"
+        raise SdError("frames", "shape", got=array.shape, need=need, hint=hint)
     with np.errstate(over="ignore"):  # inf is reported with its place
-        frames = np.asarray(frames, dtype=np.float32)
-    if frames.ndim != 2 or frames.shape[1] == 0 or dim not in (None, frames.shape[1]):
-        raise ValueError(
-            f"gmm: frames: got shape {frames.shape}, need (num_frames, {dim or 'D'}); features made with other settings than the rest. "
-            "Compute all features with the same settings"
+        return array.astype(np.float32, copy=False)
+
+
+def check_frames(frames: Any, dim: int | None = None) -> np.ndarray:
+    """`frames` as of `as_frames`, with values that a model can be trained on.
+
+    Raises
+    ------
+    SdError
+        If the type or the shape does not fit, or with the first frame whose value is not finite or
+        above `MAX_MAGNITUDE`.
+    """
+    array = as_frames(frames, dim)
+    _check_each(np.abs(array) <= MAX_MAGNITUDE, array)
+    return array
+
+
+def _check_each(is_usable: np.ndarray, frames: np.ndarray, start: int = 0) -> None:
+    """Refuse the first frame of which something is not usable; `start` is added to its number."""
+    if not is_usable.all():
+        bad = int(np.argmin(is_usable.reshape(len(frames), -1).all(axis=1)))
+        raise SdError(
+            f"frame {start + bad}",
+            "largest magnitude",
+            got=f"{np.abs(frames[bad]).max():g}",
+            need="finite values that deviate by 1e-15 to 1e18",
+            hint="Look for a damaged recording, the logarithm of zero or features of another scale",
         )
-    return frames
 
 
-def _check_finite(values, frames, start=0, place=""):
-    finite = np.isfinite(values)
-    if not finite.all():
-        bad = int(np.argmin(finite.reshape(len(frames), -1).all(axis=1)))
-        raise ValueError(
-            f"gmm: frames: got a largest magnitude of {np.abs(frames[bad]).max():g} in frame {start + bad}{place}, need finite values "
-            "that deviate by 1e-15 to 1e18; a damaged recording, the logarithm of zero or another scale. Check this utterance's features"
-        )
+def e_step(
+    gmm: DiagGmm, frames: Any
+) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]]:
+    """Yield, per `CHUNK` of n frames, what the statistics need; the buffers are used again.
 
-
-def _e_step(gmm, frames):
-    """Per CHUNK: [z, z², 1] (n, 2D + 1), unnormalised posteriors (K, n), their sums (n,), ln p(x) (n,) float64; buffers are reused."""
+    Yields
+    ------
+    terms : (n, 2D + 1) float32
+        [z, z^2, 1], where z = x - the mixture's mean.
+    posteriors : (K, n) float32
+        Not normalised.
+    total : (n,) float32
+        Their sums.
+    log_likelihoods : (n,) float64
+        ln p(x).
+    """
     centre, rows = gmm.float32_form
     dim = len(centre)
-    frames = _as_frames(frames, dim)
+    frames = as_frames(frames, dim)
     size = min(CHUNK, len(frames))
-    all_terms, all_scores = (
-        np.empty((size, 2 * dim + 1), np.float32),
-        np.empty(len(rows) * size, np.float32),
-    )
+    all_terms = np.empty((size, 2 * dim + 1), np.float32)
+    all_scores = np.empty(len(rows) * size, np.float32)
     to_posteriors = compiled(exponentiate)
     for start in range(0, len(frames), CHUNK):
         chunk = frames[start : start + CHUNK]
@@ -246,285 +186,70 @@ def _e_step(gmm, frames):
             np.matmul(rows, terms.T, out=scores)
         to_posteriors(scores, peak, total)
         log_likelihoods = math.log(2) * (peak + np.log2(total, dtype=np.float64))
-        _check_finite(log_likelihoods, chunk, start)
+        _check_each(np.isfinite(log_likelihoods), chunk, start)
         yield terms, scores, total, log_likelihoods
 
 
-def log_likelihood(gmm, frames):
-    """Return ln p(x), float64 (num_frames,), of float32 frames (num_frames, D); accurate to about 1e-4 at 120 dimensions.
+def log_likelihood(gmm: DiagGmm, frames: Any) -> np.ndarray:
+    """Log-likelihood of each frame.
+
+    Parameters
+    ----------
+    gmm : DiagGmm
+    frames : array of floats, shape (num_frames, D)
+
+    Returns
+    -------
+    float64 array, shape (num_frames,)
+        ln p(x), accurate to about 1e-4 at 120 dimensions.
 
     Raises
     ------
-    ValueError
-        If the dimension is not the model's or a frame is not finite.
+    SdError
+        If the frames are not floating point, their dimension is not the model's, or with the first
+        frame that has no finite likelihood.
+
+    Examples
+    --------
+    >>> gmm = DiagGmm([1.0], [[0.0]], [[1.0]])
+    >>> log_likelihood(gmm, [[0.0], [1.0]]).round(3)
+    array([-0.919, -1.419])
     """
-    return np.concatenate([np.empty(0), *(values for *_, values in _e_step(gmm, frames))])
+    return np.concatenate([np.empty(0), *(values for *_, values in e_step(gmm, frames))])
 
 
-def llr(genuine, spoof, frames):
-    """Mean over the float32 frames (num_frames, D) of ln p(x | genuine) - ln p(x | spoof), a float; positive speaks for genuine.
+def llr(genuine: DiagGmm, spoof: DiagGmm, frames: Any) -> float:
+    """Log-likelihood ratio of an utterance: the score, higher for genuine speech.
+
+    Parameters
+    ----------
+    genuine, spoof : DiagGmm
+        The models of both classes.
+    frames : array of floats, shape (num_frames, D)
+        Features of the utterance, post-processed as for training.
+
+    Returns
+    -------
+    float
+        Mean over the frames of ln p(x | genuine) - ln p(x | spoof).
 
     Raises
     ------
-    ValueError
-        If there is no frame, the dimension is not the models' or a frame is not finite.
+    SdError
+        If there is no frame, or as for `log_likelihood`.
 
     Notes
     -----
-    Exchanging the models changes the sign alone (`test_llr_is_antisymmetric`).
+    Exchanging the models changes only the sign (`test_llr_is_antisymmetric`).
+
+    Examples
+    --------
+    >>> genuine = DiagGmm([1.0], [[0.0]], [[1.0]])
+    >>> spoof = DiagGmm([1.0], [[2.0]], [[1.0]])
+    >>> round(llr(genuine, spoof, [[0.0], [0.5]]), 3)
+    1.5
     """
     if len(frames) == 0:
-        raise ValueError(
-            "llr: frames: got 0, need at least 1; audio shorter than a frame. Leave this utterance out"
-        )
+        hint = "Leave this utterance out: its audio is shorter than a frame"
+        raise SdError("llr", "number of frames", got=0, need="at least 1", hint=hint)
     return float(np.mean(log_likelihood(genuine, frames) - log_likelihood(spoof, frames)))
-
-
-def accumulate(gmm, frames, into=None):
-    """`GmmStats` of float32 frames (num_frames, D) under the model, the E step of an EM pass; added to those in `into`, if given.
-
-    Raises
-    ------
-    ValueError
-        If the dimension is not the model's or a frame is not finite; `into` is then as it was.
-
-    Notes
-    -----
-    Occupancies sum to the number of frames (`test_posteriors_sum_to_frames`). What an array adds is rounded to multiples of a number that
-    the model determines, so that sums over arrays are exact: they do not depend on order or on the cut into parts, as long as the frames
-    times the squared ratio of a feature's magnitude to its deviation stay below 2^35 (`test_statistics_do_not_depend_on_order_and_parts`).
-    """
-    centre, rows = gmm.float32_form
-    into = into or GmmStats.zeros(gmm)
-    blocks, product, log_likelihood_sum = [], np.empty_like(rows), 0.0
-    for index, (terms, scores, total, log_likelihoods) in enumerate(_e_step(gmm, frames)):
-        terms *= np.reciprocal(total)[:, None]  # cheaper than normalising the (K, n) posteriors
-        if index * CHUNK % BLOCK == 0:
-            blocks.append(np.zeros_like(rows))
-        if not compiled(add_active)(scores, terms, product[0], blocks[-1]):
-            blocks[-1] += np.matmul(scores, terms, out=product)
-        log_likelihood_sum += float(log_likelihoods.sum())
-    for block in blocks:
-        compiled(add_block)(
-            block, centre.astype(np.float64), gmm.rounders, into.occupancy, into.first, into.second
-        )
-    into.log_likelihood += log_likelihood_sum
-    into.num_frames += len(frames)
-    return into
-
-
-def global_stats(frames, dim=None):
-    """`GmmStats` of float32 frames (num_frames, D) under one Gaussian, whatever it is; taken in float64 about the mean of each BLOCK.
-
-    Raises
-    ------
-    ValueError
-        If the dimension is not `dim`, where that is given, or a frame is not finite.
-    """
-    frames = _as_frames(frames, dim)
-    _check_finite(frames, frames)
-    return reduce(
-        operator.add,
-        (
-            _block_stats(frames[start : start + BLOCK])
-            for start in range(0, max(len(frames), 1), BLOCK)
-        ),
-    )
-
-
-def _block_stats(frames):
-    num_frames = len(frames)
-    mean = frames.sum(axis=0, dtype=np.float64) / max(num_frames, 1)
-    second = np.square(frames - mean).sum(axis=0) + num_frames * mean**2
-    return GmmStats(
-        np.full(1, float(num_frames)), num_frames * mean[None], second[None], 0.0, num_frames
-    )
-
-
-def update(stats, variance_floor=0.1, log: Callable[[str], object] = lambda line: None):
-    """`DiagGmm` that maximises the expected likelihood (M step), with floored variances and empty components re-seeded.
-
-    Parameters
-    ----------
-    stats : GmmStats
-    variance_floor : float in [0, 1]
-        Least variance as a share of the components' weighted mean variance in that dimension; MIN_VARIANCE holds besides.
-    log : callable
-        Is given a line for each component below MIN_OCCUPANCY, which becomes one half of the heaviest one, and one if dimensions are
-        constant, of one component.
-
-    Raises
-    ------
-    ValueError
-        If the statistics hold no frame.
-
-    Notes
-    -----
-    With variance_floor = 0 the likelihood of the accumulated frames never falls (`test_em_never_lowers_the_likelihood`).
-    """
-    alive = stats.occupancy >= MIN_OCCUPANCY
-    if not alive.any():
-        raise ValueError(
-            "update: statistics: got no frame, need at least 1; an empty archive. Accumulate over some utterances"
-        )
-    global_mean = stats.first.sum(axis=0) / stats.occupancy.sum()
-    global_variance = stats.second.sum(axis=0) / stats.occupancy.sum() - global_mean**2
-    constant = global_variance <= 1e-12 * global_mean**2  # within float32
-    least = MIN_VARIANCE * np.where(constant, 1.0, global_variance)
-    if len(alive) == 1 and constant.any():
-        num, first = constant.sum(), np.argmax(constant)
-        log(
-            f"{num} of {len(constant)} dimensions are constant, first {first}: variance set to {MIN_VARIANCE:g}"
-        )
-    weights = np.where(alive, stats.occupancy, 0.0)
-    weights /= weights.sum()
-    divisor = np.where(alive, stats.occupancy, 1.0)[:, None]
-    means = stats.first / divisor
-    variances = stats.second / divisor - means**2
-    variances = np.maximum(
-        variances,
-        np.maximum(variance_floor * np.average(variances, axis=0, weights=weights), least),
-    )
-    for empty in np.flatnonzero(~alive):
-        heaviest = int(np.argmax(weights))
-        log(
-            f"component {empty} is empty: re-seeded from component {heaviest} of weight {weights[heaviest]:.4g}"
-        )
-        pair = split(DiagGmm([1.0], means[[heaviest]], variances[[heaviest]]))
-        weights[[heaviest, empty]] = weights[heaviest] / 2
-        means[[heaviest, empty]], variances[[heaviest, empty]] = pair.means, pair.variances
-    return DiagGmm(weights, means, variances)
-
-
-def split(gmm):
-    """`DiagGmm` of 2K components: the means less, then plus one deviation in their largest-variance dimension alone; weights halved.
-
-    Notes
-    -----
-    The first of those whose variances are within TIE of the largest: then features that differ in their last digits give
-    models that differ in theirs (`test_rounding_of_normalised_features_does_not_choose_the_model`).
-    """
-    rows = np.arange(len(gmm.weights))
-    widest = np.argmax(
-        gmm.variances >= (1 - TIE) * gmm.variances.max(axis=1, keepdims=True), axis=1
-    )
-    offset = np.zeros_like(gmm.means)
-    offset[rows, widest] = np.sqrt(gmm.variances[rows, widest])
-    means = np.concatenate([gmm.means - offset, gmm.means + offset])
-    return DiagGmm(np.tile(gmm.weights / 2, 2), means, np.tile(gmm.variances, (2, 1)))
-
-
-def _checked(frames):
-    """The arrays in float32, refused with their number."""
-    dim = None
-    for index, piece in enumerate(frames):
-        piece = _as_frames(piece, dim)
-        _check_finite(piece, piece, place=f" of array {index}")
-        dim = piece.shape[1]
-        yield piece
-
-
-def _batches(frames, step):
-    """Lists of arrays with every `step`-th frame of each given one, at most BLOCK rows an array and at least that many a list."""
-    batch, num_rows = [], 0
-    for piece in _checked(frames):
-        piece = piece[::step]
-        for start in range(0, len(piece), BLOCK):
-            batch.append(piece[start : start + BLOCK])
-            num_rows += len(batch[-1])
-            if num_rows >= BLOCK:
-                yield batch
-                batch, num_rows = [], 0
-    if batch:
-        yield batch
-
-
-def _ordered_map(pool, num_ahead, function, items):
-    """Yield function(item) in the order of the items, with at most `num_ahead` of them in memory."""
-    waiting = deque()
-    for item in items:
-        waiting.append(pool.submit(function, item))
-        if len(waiting) == num_ahead:
-            yield waiting.popleft().result()
-    while waiting:
-        yield waiting.popleft().result()
-
-
-def train_gmm(
-    frames: Iterable[np.ndarray],
-    options=GmmOptions(),
-    num_threads=1,
-    log: Callable[[str], object] = lambda line: None,
-):
-    """`DiagGmm` trained by EM and binary splitting from the global mean and variance.
-
-    Parameters
-    ----------
-    frames : iterable of ndarray, shape (any, D), float32
-        Read once per EM pass: a list, one array, or an object whose `iter()` opens an archive again. It must give the same frames each
-        time, and not overwrite an array it has given.
-    num_threads : int
-        Threads that share a pass; the BLAS library is held to one thread meanwhile.
-    log : callable
-        Is given one line per pass, and one if dimensions are constant or a component is empty.
-
-    Raises
-    ------
-    ValueError
-        If there are fewer frames than components, a frame is not finite, dimensions differ, or a later pass gives other frames.
-
-    Notes
-    -----
-    The schedule is that of the MSR Identity Toolbox (Sadjadi, Slaney and Heck, 2013): EM_PASSES[l] passes at 2^l components, `final_iters`
-    at the last. Unlike there, the pass at one component is the closed form, `subsample` counts anew in each array, and empty components
-    are re-seeded. The model depends bit for bit on the arrays alone, not on the number of threads, and equals the one of `accumulate` and
-    `update` over any parts (`test_same_bits_for_any_parts_and_threads`).
-    """
-    if num_threads < 1:
-        raise ValueError(
-            f"train_gmm: num_threads: got {num_threads}, need at least 1. Set the number of cores to use"
-        )
-    if isinstance(frames, np.ndarray):
-        frames = [frames]
-    with threadpool_limits(1, "blas"), ThreadPoolExecutor(num_threads) as pool:
-
-        def accumulate_all(gmm, step):
-            def accumulate_batch(batch):
-                return reduce(
-                    lambda stats, piece: accumulate(gmm, piece, stats), batch, GmmStats.zeros(gmm)
-                )
-
-            parts = _ordered_map(pool, 2 * num_threads, accumulate_batch, _batches(frames, step))
-            return reduce(operator.add, parts, next(parts, None))
-
-        parts = map(global_stats, _checked(frames))
-        stats = reduce(operator.add, parts, next(parts, None))
-        num_frames = stats.num_frames if stats else 0
-        if num_frames < options.num_components:
-            raise ValueError(
-                f"train_gmm: frames: got {num_frames}, need at least {options.num_components}, one per component; too little data. "
-                "Lower num_components or add utterances"
-            )
-        gmm = update(stats, options.variance_floor, log)
-        num_levels = options.num_components.bit_length()
-        for level in range(1, num_levels):
-            gmm = split(gmm)
-            num_passes = (
-                options.final_iters
-                if level == num_levels - 1
-                else EM_PASSES[min(level, len(EM_PASSES) - 1)]
-            )
-            step = options.subsample if level < num_levels - 2 else 1
-            for index in range(1, num_passes + 1):
-                stats = accumulate_all(gmm, step)
-                got = stats.num_frames if stats else 0
-                if not got <= num_frames <= got * step:
-                    raise ValueError(
-                        f"train_gmm: frames: got {got} in a later pass, need {num_frames} as before; an iterator read only once, "
-                        "or an archive being rewritten. Pass a list or an object that starts again at each iter()"
-                    )
-                log(
-                    f"{2**level} components, pass {index} of {num_passes}: {stats.log_likelihood / got:.6f} per frame of {got}"
-                )
-                gmm = update(stats, options.variance_floor, log)
-    return gmm

@@ -1,4 +1,4 @@
-"""Every command that writes a file, on small inputs: its words in a folder that `make_inputs` fills, and what it leaves there."""
+"""Every command that writes a file, on small inputs in a folder that `make_inputs` fills."""
 
 import contextlib
 import importlib
@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from sdtools.audio import decoding as audio
+from sdtools.audio.encoding import write_audio
 from sdtools.detect.model import write_model
 from sdtools.scoring.files import read_fusion
 
@@ -23,21 +23,26 @@ RATE_HZ = 16000
 NUM_UTTS = 12
 FEATS, GMMS = "out/compute-feats/cf.scp", "out/train-gmm/genuine.gmm out/copy-gmm/spoof.gmm"
 LINES = {  # in an order in which each finds what it reads; OUT is out/<name>
-    "compute-feats": "--features=cf --orders=0 --write-num-frames=ark,t:OUT/frames scp:wav.scp ark,scp:OUT/cf.ark,OUT/cf.scp",
+    "compute-feats": "--features=cf --orders=0 --write-num-frames=ark,t:OUT/frames scp:wav.scp "
+    "ark,scp:OUT/cf.ark,OUT/cf.scp",
     "compute-cqcc-feats": "scp:wav.scp ark,scp:OUT/cqcc.ark,OUT/cqcc.scp",
     "compute-modulation-feats": "--features=mcf scp:wav.scp ark,scp:OUT/mcf.ark,OUT/mcf.scp",
     "compute-tc-feats": "scp:wav.scp ark,scp:OUT/tc.ark,OUT/tc.scp",
-    "copy-feats": f"--compress=true --write-num-frames=ark,t:OUT/frames scp:{FEATS} ark,scp:OUT/cf.ark,OUT/cf.scp",
-    "post-feats": f"--write-cmvn-stats=ark,scp:OUT/cmvn.ark,OUT/cmvn.scp scp:{FEATS} ark,scp:OUT/post.ark,OUT/post.scp",
+    "copy-feats": f"--compress=true --write-num-frames=ark,t:OUT/frames scp:{FEATS} "
+    "ark,scp:OUT/cf.ark,OUT/cf.scp",
+    "post-feats": f"--write-cmvn-stats=ark,scp:OUT/cmvn.ark,OUT/cmvn.scp scp:{FEATS} "
+    "ark,scp:OUT/post.ark,OUT/post.scp",
     "train-gmm": "--num-components=2 --final-iters=2 scp:genuine.scp OUT/genuine.gmm",
     "init-gmm": "--num-components=2 scp:spoof.scp OUT/0.gmm",
     "acc-gmm": "out/init-gmm/0.gmm scp:spoof.scp OUT/0.acc",
     "est-gmm": "out/init-gmm/0.gmm out/acc-gmm/0.acc OUT/1.gmm",
     "copy-gmm": "out/est-gmm/1.gmm OUT/spoof.gmm",
     "score-gmm": f"{GMMS} scp:{FEATS} OUT/scores/eval.txt",
-    "train-fusion": "--auto-ridge --num-folds=2 --held-out=OUT/held.txt utt2label out/score-gmm/scores/eval.txt OUT/fusion.json",
+    "train-fusion": "--auto-ridge --num-folds=2 --held-out=OUT/held.txt utt2label "
+    "out/score-gmm/scores/eval.txt OUT/fusion.json",
     "apply-fusion": "out/train-fusion/fusion.json out/score-gmm/scores/eval.txt OUT/eval.txt",
-    "eval-scores": "--bootstrap=0 --json=OUT/results.json --thresholds=OUT/thresholds.json utt2label out/score-gmm/scores/eval.txt",
+    "eval-scores": "--bootstrap=0 --json=OUT/results.json --thresholds=OUT/thresholds.json "
+    "utt2label out/score-gmm/scores/eval.txt",
     "eval-tandem": "--json=OUT/tandem.json asv.txt utt2label out/score-gmm/scores/eval.txt",
     "simulate-replay": "--num-devices=2 scp:wav.scp OUT/replayed",
     "detect": "--json=OUT/judgements.json model wav",
@@ -57,14 +62,14 @@ def words(name):
 
 
 def make_inputs(folder):
-    """Recordings, labels and scores of a verifier; then all commands, in this process, each in its place."""
+    """Make recordings, labels and scores of a verifier; then run all commands, in this process."""
     rng = np.random.default_rng(0)
     keys = [f"s{i % 4}-{i:02}" for i in range(NUM_UTTS)]
     keys.sort()
     (folder / "wav").mkdir(parents=True)
     for i, key in enumerate(keys):
         gate = 1 if (i % 2) != (i % 5 == 0) else 0.1 + np.arange(4800) // 400 % 2
-        audio.write_audio(
+        write_audio(
             folder / "wav" / f"{key}.wav", 0.05 * gate * rng.standard_normal(4800), RATE_HZ
         )
     labels = {key: ("spoof", "genuine")[i % 2] for i, key in enumerate(keys)}

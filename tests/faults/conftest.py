@@ -7,7 +7,7 @@ import pytest
 
 @pytest.fixture
 def fault(record_property):
-    """Around everything that is tried and asserted about one fault of a class: `with fault("kill"): ...`."""
+    """Around all that is tried and asserted about one fault: `with fault("kill"): ...`."""
 
     @contextlib.contextmanager
     def one(kind, count=1):

@@ -1,4 +1,4 @@
-"""Runs commands one after another in a process that can crash, hang or eat memory without taking the tests along."""
+"""Runs commands in a process that may crash, hang or fill memory without harm to the tests."""
 
 import json
 import os
@@ -14,7 +14,8 @@ MAX_BYTES = (
 )  # of address space, most of which the threads of libraries reserve and never touch
 CHILD = """
 import importlib, json, os, resource, runpy, sys, traceback
-resource.setrlimit(resource.RLIMIT_AS, (int(sys.argv[1]), resource.getrlimit(resource.RLIMIT_AS)[1]))
+hard_limit = resource.getrlimit(resource.RLIMIT_AS)[1]
+resource.setrlimit(resource.RLIMIT_AS, (int(sys.argv[1]), hard_limit))
 answers = os.fdopen(int(sys.argv[2]), "w")
 for line in sys.stdin:
     argv, folder, files, patience_sec = json.loads(line)
@@ -44,7 +45,10 @@ for line in sys.stdin:
 
 
 class Commands:
-    """`call("compute_feats", ...)` gives status, out, err and whether it had to be ended; a process is kept for the next call."""
+    """`call("compute_feats", ...)` gives status, stdout, stderr and whether it was killed.
+
+    The process is kept for the next call.
+    """
 
     def __init__(self, timeout_sec=60):
         self.timeout_sec, self.process, self.hung = timeout_sec, None, False

@@ -12,7 +12,7 @@ import soundfile
 from drive import Commands
 from test_model import parts, write  # noqa: F401 - a fixture
 
-from sdtools.audio.decoding import find_sounds
+from sdtools.audio.folder import find_sounds
 from sdtools.tables.table import open_table
 
 RATE_HZ = 16000
@@ -489,7 +489,7 @@ ZOO = [
 
 @pytest.fixture(scope="module")
 def place(parts, tmp_path_factory):  # noqa: F811
-    """A folder with two good recordings, a model and the whole zoo: {name: what stands in wav.scp}."""
+    """A folder with two good recordings, a model and the zoo: {name: entry in wav.scp}."""
     folder = tmp_path_factory.mktemp("zoo")
     thresholds = {
         name: {"threshold": 0.0, "p_miss": 0.1, "p_false_alarm": 0.1}
@@ -621,6 +621,6 @@ def test_pipes_and_devices_in_a_folder_are_left_out(tmp_path, fault):
         (tmp_path / "zero.wav").symlink_to("/dev/zero")
         with pytest.warns(
             UserWarning,
-            match="left out 2 files such as (fifo|zero).wav, which libsndfile cannot read",
+            match="libsndfile cannot read 2 files here, for example (fifo|zero).wav",
         ):
             assert find_sounds(tmp_path) == [tmp_path / "a.wav"]

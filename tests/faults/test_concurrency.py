@@ -1,4 +1,4 @@
-"""Many jobs at once on a cold cache of compiled loops, places where there can be none, two runs of a recipe, files that come late."""
+"""Jobs on a cold cache of compiled loops or none, two runs of a recipe, files that come late."""
 
 import os
 import re
@@ -111,9 +111,10 @@ def wait_until(condition, patience_sec=20):
 OPTIONS = ["--nj", "1", "--systems", "cf", "--orders", "0", "--corpus-opts", SMALL]
 LAUNCHERS = {
     "late.sh": """#!/usr/bin/env bash
-# Outputs of jobs that have ended are seen only later, as through the cache of a network file system.
+# Outputs of ended jobs appear only later, as through the cache of a network file system.
 utils/run.py "$@" || exit
-for file in $(find data exp -name '*.1.scp' -path '*/data/*' -o -name '*.1.txt' -path '*/parts/*'); do
+for file in $(find data exp -name '*.1.scp' -path '*/data/*' -o \
+  -name '*.1.txt' -path '*/parts/*'); do
   mv "$file" "$file.late"
   (sleep 1; mv "$file.late" "$file") >/dev/null 2>&1 &
 done

@@ -1,4 +1,4 @@
-"""Full disks, quotas and places that cannot be written: one error line, old outputs as they were, no temporary file."""
+"""Full disks, quotas, read-only places: one error line, old outputs unchanged, no leftovers."""
 
 import os
 import random

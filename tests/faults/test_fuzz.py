@@ -1,4 +1,6 @@
-"""Coverage-guided fuzz of every reader of tables and text: a mutated input that takes a new step from line to line joins the corpus.
+"""Coverage-guided fuzz of every reader of tables and text.
+
+A mutated input that takes a new step from line to line of our code joins the corpus.
 
 The inputs are the same in every run; time bounds how many are tried. For longer:
 
@@ -27,9 +29,12 @@ from typing import NamedTuple
 
 import numpy as np
 import pytest
+import soundfile
 from form import IS_FULL
 
 from sdtools.audio import decoding as audio
+from sdtools.audio.encoding import write_audio
+from sdtools.audio.entries import open_audio
 from sdtools.bin import (
     apply_fusion,
     compute_feats,
@@ -51,7 +56,8 @@ from sdtools.detect import model
 from sdtools.features.cqcc import CqccOptions
 from sdtools.features.postprocess import PostOptions
 from sdtools.gmm import io as gmm_io
-from sdtools.gmm.mixture import DiagGmm, GmmStats
+from sdtools.gmm.mixture import DiagGmm
+from sdtools.gmm.statistics import GmmStats
 from sdtools.options import load_settings, save_settings
 from sdtools.report import page as report
 from sdtools.scoring import files as scores
@@ -141,7 +147,10 @@ def memory_bytes():
 
 @contextlib.contextmanager
 def watched(num_bytes, max_sec=MAX_SEC):
-    """Hang, memory beyond ten times the input and 100 MB, and warnings that are not ours become errors; yields what was opened and run."""
+    """Turn a hang, too much memory and foreign warnings into errors; yield what was opened and run.
+
+    Too much is more than ten times the input and 100 MB.
+    """
 
     def ring(*_):
         raise Hang
@@ -512,7 +521,7 @@ def mutant(rng, corpus):
 
 
 class Reader(NamedTuple):
-    """Inputs {name: bytes}, calls that read them from the current directory, and how to put a mutant's checksums right."""
+    """Inputs {name: bytes}, calls that read them, and how to correct a mutant's checksums."""
 
     seeds: list
     calls: list
@@ -608,7 +617,7 @@ def wave_reader():
         {"format": "WAV", "subtype": "ULAW"},
     ):
         buffer = io.BytesIO()
-        audio.soundfile.write(buffer, np.linspace(-0.9, 0.9, 50), 8000, **options)
+        soundfile.write(buffer, np.linspace(-0.9, 0.9, 50), 8000, **options)
         wave = buffer.getvalue()
         seeds.append(
             {
@@ -619,7 +628,7 @@ def wave_reader():
         )
 
     def read(rspecifier):
-        with audio.open_audio(rspecifier) as table:
+        with open_audio(rspecifier) as table:
             for entry in table:
                 assert np.isfinite(entry.load()[0]).all()
 
@@ -798,7 +807,7 @@ def score_readers():
 
 
 def model_reader():
-    """Settings of the features are those of the conf reader: what they ask for in time and memory is the model's to say."""
+    """Feature settings are left to the fuzz of .conf files: they decide time and memory."""
     gmm_io.write_gmm("genuine.gmm", small_gmm(3))
     gmm_io.write_gmm("spoof.gmm", small_gmm(3, 1))
     for label in ("genuine", "spoof"):
@@ -814,7 +823,7 @@ def model_reader():
     }
     about = {"note": "Ours.", "sample_rate_hz": 16000, "thresholds": thresholds}
     model.write_model("model", {"cqcc": Path()}, {"cqcc": Path("feats.conf")}, fusion, about)
-    audio.write_audio(
+    write_audio(
         "a.wav", np.random.default_rng(0).standard_normal(16000).clip(-3, 3) / 4, 16000
     )
     files = {
@@ -983,7 +992,7 @@ def data_readers():
     yield "tables beside", Reader([tables_beside], calls)
 
     prepare, prepare_folder = load("local", "prepare_asvspoof2017"), load("local", "prepare_folder")
-    audio.write_audio("a.wav", np.linspace(-0.5, 0.5, 40), 16000)
+    write_audio("a.wav", np.linspace(-0.5, 0.5, 40), 16000)
     wave = Path("a.wav").read_bytes()
     corpus = {
         f"c/ASVspoof2017_V2_{name}/{letter}_{i}.wav": wave
@@ -991,7 +1000,8 @@ def data_readers():
         for i in (1, 2)
     }
     for name, letter in prepare.SETS.items():
-        lines = f"{letter}_1.wav genuine M{letter} S01 - - -\n{letter}_2.wav spoof M{letter} S02 E1 P1 R1\n"
+        lines = f"{letter}_1.wav genuine M{letter} S01 - - -\n"
+        lines += f"{letter}_2.wav spoof M{letter} S02 E1 P1 R1\n"
         corpus[
             f"c/protocol_V2/ASVspoof2017_V2_{name}.{'trn' if name == 'train' else 'trl'}.txt"
         ] = lines.encode()
@@ -1044,7 +1054,10 @@ def data_readers():
 
 
 def arrays_conf():
-    return b"command sbatch --export=ALL\noption mem=* --mem-per-cpu=$0\noption mem=0 # none\ndefault gpu=0\noption gpu=0 -p 'shared x'\n"
+    return (
+        b"command sbatch --export=ALL\noption mem=* --mem-per-cpu=$0\noption mem=0 # none\n"
+        b"default gpu=0\noption gpu=0 -p 'shared x'\n"
+    )
 
 
 @pytest.fixture(scope="module")
@@ -1176,7 +1189,8 @@ def test_every_mutated_input_is_read_or_refused_in_a_line(readers, folder, fault
         end=" ",
     )
     print(
-        f"steps {num_seed_steps} -> {len(steps.seen)}, {lines} lines, corpus {len(corpus)}; {len(lost)} kinds lost"
+        f"steps {num_seed_steps} -> {len(steps.seen)}, {lines} lines, corpus {len(corpus)}; "
+        f"{len(lost)} kinds lost"
     )
     with fault("fuzz of tables and text", num_runs):
         for message, files in lost.values():
@@ -1326,16 +1340,16 @@ LOST = [
             "in.npz": npy_of(np.ones(3))
             + npz_of(**{name: npy_of(np.ones((2, 2))) for name in gmm_io.NPZ_NAMES})
         },
-        "got shapes|shapes: got",
+        "DiagGmm: shapes: ",
     ),
-    ("npz", {"in.npz": npz_of(weights=npy_of(np.ones(1), b"-" * 9000))}, "need float arrays"),
-    ("npz", {"in.npz": npz_of(weights=npy_of(np.ones(1), b"(\n'"))}, "need float arrays"),
+    ("npz", {"in.npz": npz_of(weights=npy_of(np.ones(1), b"-" * 9000))}, "expected float arrays"),
+    ("npz", {"in.npz": npz_of(weights=npy_of(np.ones(1), b"(\n'"))}, "expected float arrays"),
     (
         "npz",
         {"in.npz": npz_of(zipfile.ZIP_DEFLATED, weights=npy_of(np.zeros(10**7)))},
         "80000128 bytes out of",
     ),
-    ("accumulators", lambda _: {"acc": huge_sums()}, "nan, inf or less than 0 frames"),
+    ("accumulators", lambda _: {"acc": huge_sums()}, "nan, inf or a negative number of frames"),
     ("accumulators", {"gmm.conf": b"--variance-floor=" + b"[" * 200_000}, " ... "),
     (
         "wave",

@@ -1,4 +1,7 @@
-"""SIGKILL, SIGTERM and SIGINT at random moments of every stage of a recipe and of every command: a rerun gives the undisturbed bytes."""
+"""SIGKILL, SIGTERM and SIGINT at random moments: a rerun gives the undisturbed bytes.
+
+Every stage of a recipe and every command is killed.
+"""
 
 import os
 import random
@@ -100,7 +103,7 @@ def test_a_killed_command_leaves_whole_files_and_a_rerun_the_same_bytes(folder, 
 
 
 def outputs(recipe):
-    """Bytes of all that a recipe makes but logs and records of jobs, with the recipe's place taken out of them."""
+    """Bytes of all outputs of a recipe, without logs, records of jobs and the recipe's path."""
     content = {
         name: content
         for top in ("corpus", "data", "exp")

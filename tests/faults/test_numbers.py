@@ -1,4 +1,7 @@
-"""Constant, silent, short, huge, tiny and pathological data through the whole chain: finite numbers, a counted skip, or one error line."""
+"""Pathological data through the whole chain: finite numbers, a counted skip, or one error line.
+
+Constant, silent, short, huge and tiny recordings, features and scores.
+"""
 
 import json
 import re
@@ -202,7 +205,7 @@ POST = {
 
 @pytest.fixture(scope="module")
 def feats(tmp_path_factory):
-    """A folder with an archive for each utterance, and statistics of 10 frames that are all zero."""
+    """A folder with an archive per utterance, and statistics of 10 frames that are all zero."""
     folder = tmp_path_factory.mktemp("feats")
     for name, matrix in FEATS.items():
         with open_writer(f"ark:{folder}/{name}.ark") as writer:
@@ -274,7 +277,7 @@ NO_MODEL["raw"] = NO_MODEL["raw_without_floor"] = NO_MODEL["eight"] | {
 
 @pytest.mark.parametrize("settings", GMM)
 def test_a_gmm_and_its_scores_are_finite_or_refused(feats, commands, fault, tmp_path, settings):
-    """Duplicate frames, constant dimensions, empty components, fewer frames than components, extreme sizes."""
+    """Duplicate frames, constant dimensions, empty components, few frames, extreme sizes."""
     options = GMM[settings]
     post = [option for option in options if "cmvn" in option or "deltas" in option]
     assert (

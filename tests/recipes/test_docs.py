@@ -15,14 +15,14 @@ from recipe_runs import make_copy
 from test_commands import COMMANDS, make_recipe_directory
 from test_metrics import synthetic_set
 
-from sdtools.audio.decoding import write_audio
+from sdtools.audio.encoding import write_audio
 from sdtools.features.envelope import EnvelopeOptions
 from sdtools.features.filterbank import FilterBankOptions
 from sdtools.features.modulation import ModulationExtractor, ModulationOptions
 from sdtools.features.postprocess import PostOptions, postprocess
 from sdtools.features.subbands import SubbandExtractor
 from sdtools.features.triangular import TriangularOptions
-from sdtools.gmm.mixture import EM_PASSES, GmmOptions
+from sdtools.gmm.training import EM_PASSES, GmmOptions
 from sdtools.tables import table as tables
 
 ROOT = Path(__file__).parents[2]

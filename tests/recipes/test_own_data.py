@@ -14,7 +14,7 @@ import pytest
 import soundfile
 from recipe_runs import ROOT, make_copy, run
 
-from sdtools.audio.decoding import find_sounds, name_sound
+from sdtools.audio.folder import find_sounds, name_sound
 from sdtools.bin import detect, simulate_replay
 
 RATE_HZ = 16000
@@ -93,25 +93,24 @@ def test_simulation_of_a_folder(live, tmp_path, capsys):
     capsys.readouterr()
     assert simulate_replay.main(["--seed=1", *argv]) == 1
     assert re.search(
-        r"out: settings: got .*--seed=1 .*, need .*--seed=0 .* as it was begun with",
-        capsys.readouterr().err,
+        r"out: settings: expected .*--seed=0 .*, found .*--seed=1 ", capsys.readouterr().err
     )
     (tmp_path / "other/wav").mkdir(parents=True)
     assert simulate_replay.main([str(live), str(tmp_path / "other")]) == 1
-    assert "got a folder wav that this command did not make" in capsys.readouterr().err
+    assert "this command did not make the folder wav in it" in capsys.readouterr().err
     assert simulate_replay.main([str(live), str(live / "out")]) == 1
-    assert "got an output inside" in capsys.readouterr().err
+    assert "so copies would be copied" in capsys.readouterr().err
     assert simulate_replay.main(["--rt60-sec=20,30", str(live), str(tmp_path / "new")]) == 1
-    assert "Room: rt60_sec: got" in capsys.readouterr().err and not (tmp_path / "new").exists()
-    shutil.copy(live / "sp0-0.flac", live / "sp0-0.wav")
-    assert simulate_replay.main([str(live), str(tmp_path / "new")]) == 1
     assert (
-        "sp0-0.wav: name: got sp0-0 as of" in capsys.readouterr().err
+        "Room: rt60_sec: expected 0.01 to 10, found" in capsys.readouterr().err
         and not (tmp_path / "new").exists()
     )
+    shutil.copy(live / "sp0-0.flac", live / "sp0-0.wav")
+    assert simulate_replay.main([str(live), str(tmp_path / "new")]) == 1
+    assert "sp0-0.wav: " in capsys.readouterr().err and not (tmp_path / "new").exists()
     (tmp_path / "twice.scp").write_text(f"u {live}/sp0-0.flac\nu {live}/sp0-1.flac\n")
     assert simulate_replay.main([f"scp:{tmp_path}/twice.scp", str(tmp_path / "new")]) == 1
-    assert re.search(r"u \(.*twice\.scp:2\): name: got it twice", capsys.readouterr().err)
+    assert re.search(r"u \(.*twice\.scp:2\): key: it occurs twice", capsys.readouterr().err)
 
 
 def test_names_of_files(tmp_path):
@@ -130,7 +129,7 @@ def test_names_of_files(tmp_path):
         (tmp_path / name).write_text("")
     (tmp_path / "link").symlink_to(tmp_path / "deep")
     with pytest.warns(
-        UserWarning, match=r"left out 1 files such as memo\.m4a, which libsndfile cannot read"
+        UserWarning, match=r"libsndfile cannot read 1 files here, for example memo\.m4a"
     ):
         found = find_sounds(tmp_path)
     assert {name_sound(path, tmp_path) for path in found} == {
@@ -274,7 +273,7 @@ def test_tables_that_are_refused(tmp_path, table, message):
         (["data"], "got neither --csv nor --genuine and --replayed, or both"),
         (["--genuine=x", "data"], "got neither --csv"),
         (["--csv=x", "--split=1,2", "data"], "--split: got 1,2, need three numbers"),
-        (["--genuine=none", "--replayed=none", "data"], "none: folder: got no sound file"),
+        (["--genuine=none", "--replayed=none", "data"], "none: this folder has no sound file"),
         (["--csv=none.csv", "data"], "none.csv"),
         (
             ["--genuine=.", "--replayed=rep", "data"],

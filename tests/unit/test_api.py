@@ -1,4 +1,4 @@
-"""The public Python names: none vanishes, each has an example that runs, importing costs nothing."""
+"""The public Python names: none vanishes, each has an example, importing costs nothing."""
 
 import ast
 import doctest

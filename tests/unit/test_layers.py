@@ -17,7 +17,7 @@ MAY_IMPORT = {  # floor by floor; a room also imports itself
     "audio": GROUND | {"features", "tables"},
     "gmm": GROUND | {"features", "tables"},
     "scoring": GROUND | {"tables"},
-    "replay": GROUND | {"audio", "tables"},
+    "replay": GROUND | {"features", "tables", "audio"},
     "detect": GROUND | {"features", "tables", "audio", "gmm", "scoring"},
     "report": GROUND | {"features", "tables", "scoring"},
     "cli": GROUND | {"features", "tables", "audio"},

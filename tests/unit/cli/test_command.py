@@ -110,7 +110,8 @@ def test_log_opens_with_version_command_and_settings(capsys):
         "sd-try --num-bands=3 in 'out x'"
     )
     assert lines[1].startswith(
-        "LOG (sd-try) settings --num-bands=3 --scale=1.5 --limit-hz= --orders=0,2 --kind=a --loud=false"
+        "LOG (sd-try) settings --num-bands=3 --scale=1.5 --limit-hz= --orders=0,2 --kind=a "
+        "--loud=false"
     )
     run("--print-args=false", "in", "out")
     assert capsys.readouterr().err == ""

@@ -189,7 +189,7 @@ def test_models_of_other_features_and_unknown_settings(parts, tmp_path):
     _, made = parts
     write(tmp_path / "model", {"cqcc": (made["tc"][0], made["cqcc"][1], {})}, ["cqcc"])
     with pytest.raises(
-        ValueError, match=r"gmm: frames: got shape \(\d+, 63\), need \(num_frames, 120\)"
+        ValueError, match=r"frames: shape: expected \(num_frames, 120\), found \(\d+, 63\)"
     ):
         model.load_model(tmp_path / "model")
     (tmp_path / "none.conf").write_text("--sample-rate-hz=16000\n")
