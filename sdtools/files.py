@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all.
+"""Files and folders that appear whole or not at all.
 
 A file is written under a temporary name beside its own and renamed at the end. The writer holds a
 lock on the temporary file, so that a later writer can tell a leftover of a killed process from a
@@ -12,10 +12,12 @@ import fcntl
 import os
 import re
 import secrets
+import shutil
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
+from pathlib import Path
 from typing import BinaryIO
 
 from sdtools.errors import SdError
@@ -136,3 +138,25 @@ def open_whole(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
             raise
     finally:
         whole.discard()
+
+
+@contextmanager
+def whole_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Make a folder, yielded under a temporary name, that appears only if the with-block ends well.
+
+    It takes the place of an older folder. A process that is killed between the two renames leaves
+    neither; the next call removes what it left.
+    """
+    target = Path(path).resolve()
+    new, old = (target.with_name(f".{target.name}.{word}") for word in ("tmp", "old"))
+    try:
+        for leftover in (new, old):
+            shutil.rmtree(leftover, ignore_errors=True)
+        new.mkdir(parents=True)
+        yield new
+        if target.exists():
+            target.rename(old)
+        new.rename(target)
+    finally:
+        for leftover in (new, old):
+            shutil.rmtree(leftover, ignore_errors=True)

@@ -1,4 +1,4 @@
-"""Recordings through a model: what is judged, how, and what it means in words."""
+"""Judging recordings with a model: which recordings, how, and the result in words."""
 
 from __future__ import annotations
 
@@ -6,21 +6,22 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from sdtools.audio.decoding import read_windows
 from sdtools.audio.folder import find_sounds
-from sdtools.detect import quality
 from sdtools.detect.model import Model
-from sdtools.errors import SdError
+from sdtools.detect.quality import Quality, measure
+from sdtools.errors import SdError, UsageError, as_sd_error
 from sdtools.scoring.evaluation import word
 from sdtools.tables.input import read_scp
 
 
 @dataclass(frozen=True)
 class DetectOptions:
-    """How to decide, and what is taken."""
+    """How to decide, and which recordings are taken."""
 
     threshold: str = field(
         default="eer",
@@ -30,168 +31,224 @@ class DetectOptions:
         },
     )
     prior: float = field(
-        default=0.5, metadata={"help": "probability that a recording is genuine before it is heard"}
+        default=0.5,
+        metadata={"help": "probability, before listening, that a recording is genuine"},
     )
     channel: int | None = field(
         default=None, metadata={"help": "channel to judge, from 0; default: each"}
     )
     window_sec: float = field(
         default=30.0,
-        metadata={"help": "longer recordings are judged in windows of this length at most"},
+        metadata={"help": "longer recordings are judged in windows of at most this length"},
     )
     allow_pipes: bool = field(
-        default=False,
-        metadata={"help": "run the commands that stand in the lines of scp:<script-file>"},
+        default=False, metadata={"help": "run the commands in the lines of scp:<script-file>"}
     )
     allow_narrowband: bool = field(
-        default=False, metadata={"help": "judge recordings of a lower rate than the model's, too"}
+        default=False,
+        metadata={"help": "also judge recordings of a lower sample rate than the model's"},
     )
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if not 0 < self.prior < 1:
-            raise ValueError(f"--prior: got {self.prior}, need more than 0 and less than 1")
+            raise UsageError("--prior", got=self.prior, need="more than 0 and less than 1")
         if not 1 <= self.window_sec <= 3600:
-            raise ValueError(f"--window-sec: got {self.window_sec}, need 1 to 3600")
+            raise UsageError("--window-sec", got=self.window_sec, need="1 to 3600")
 
 
-def expand(names: Sequence[str]) -> Iterator[str]:
-    """The recordings that words of a command line stand for: sound files, those of a folder, lines of scp:<script-file>.
+@dataclass(frozen=True)
+class Segment:
+    """One window and channel of a recording.
+
+    Parameters
+    ----------
+    file
+        Its path.
+    channel
+        From 0; None if there is only one.
+    start_sec
+        Where the window begins.
+    total_sec
+        Length of the whole recording.
+    """
+
+    file: str
+    channel: int | None
+    start_sec: float
+    total_sec: float
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What the model finds in one segment.
+
+    Parameters
+    ----------
+    segment, quality
+        The segment, and what it is like.
+    doubts
+        Why the judgement is less reliable than usual.
+    llr
+        Calibrated log-likelihood ratio; None if the segment cannot be judged.
+    threshold
+        LLRs from here on are genuine.
+    prior
+        Probability, before listening, that the segment is genuine.
+    """
+
+    segment: Segment
+    quality: Quality
+    doubts: list[str]
+    llr: float | None
+    threshold: float
+    prior: float
+
+    @property
+    def decision(self) -> str | None:
+        """`genuine` or `replayed`; None without an LLR."""
+        if self.llr is None:
+            return None
+        return "genuine" if self.llr >= self.threshold else "replayed"
+
+    @property
+    def posterior(self) -> float | None:
+        """Probability that the segment is genuine; None without an LLR."""
+        if self.llr is None:
+            return None
+        log_odds = self.llr + math.log(self.prior) - math.log1p(-self.prior)
+        return 1 / (1 + math.exp(-log_odds)) if log_odds > -700 else 0.0
+
+    def to_json(self) -> dict[str, Any]:
+        """The judgement as `--json` writes it."""
+        record = {
+            **asdict(self.segment),
+            "llr": self.llr,
+            "decision": self.decision,
+            "posterior": self.posterior,
+            "unusable_reason": self.quality.unusable_reason,
+            "doubts": self.doubts,
+            **asdict(self.quality),
+        }
+        if self.llr is not None:
+            record |= {"threshold": word(self.threshold), "prior": self.prior}
+        return record
+
+
+def find_recordings(names: Sequence[str]) -> Iterator[str]:
+    """The recordings that sound files, folders and scp:<script-file> stand for.
 
     Raises
     ------
     SdError
-        A folder without sound files, a script file that cannot be read.
+        If a folder has no sound files, or a script file cannot be read.
     """
     for name in names:
         if name.startswith("scp:"):
             yield from (value for _, value in read_scp(name[4:]))
         elif not name:
-            raise SdError(
-                "sound file: got an empty name, need a path. Is a variable of the shell empty?"
-            )
+            hint = "Check whether a variable of the shell is empty"
+            raise UsageError("sound file", "the name is empty", hint=hint)
         elif Path(name).is_dir():
             yield from map(str, find_sounds(name))
         else:
             yield name
 
 
-def judge(model: Model, path: str, options: DetectOptions) -> Iterator[dict]:
-    """What there is to say of each window and channel of a recording: a path, or - for standard input.
+def judge(model: Model, path: str, options: DetectOptions) -> Iterator[Judgement]:
+    """Judge each window and channel of a recording.
+
+    Parameters
+    ----------
+    path
+        A sound file, or - for standard input.
 
     Raises
     ------
     SdError
-        A sound that cannot be read, a rate below the model's, a channel that is not there.
+        If the sound cannot be read, has too low a rate, or lacks the channel.
     """
-    for start_sec, total_sec, samples, rate_hz in read_windows(
-        path, options.window_sec, options.allow_pipes
-    ):
-        if rate_hz < model.sample_rate_hz and not options.allow_narrowband:
-            need = f"{model.sample_rate_hz} or more, as the model was trained on. Say --allow-narrowband=true to judge it nevertheless"
-            raise SdError(f"{path}: sample rate: got {rate_hz} Hz, need {need}")
-        num_channels = samples.shape[1]
-        if options.channel is not None and not 0 <= options.channel < num_channels:
-            raise SdError(
-                f"{path}: channel: got {options.channel}, need 0..{num_channels - 1}. Choose one that the sound has"
-            )
-        for channel in range(num_channels) if options.channel is None else [options.channel]:
-            place = {
-                "file": path,
-                "channel": channel if num_channels > 1 else None,
-                "start_sec": start_sec,
-                "total_sec": total_sec,
-            }
-            yield {**place, **_judge_samples(model, samples[:, channel], rate_hz, options)}
+    windows = read_windows(path, options.window_sec, options.allow_pipes)
+    for window in windows:
+        model.check_rate(path, window.rate_hz, options.allow_narrowband)
+        num_channels = window.samples.shape[1]
+        channels: Sequence[int] = range(num_channels)
+        if options.channel is not None:
+            if options.channel not in channels:
+                need = f"0..{num_channels - 1}"
+                raise SdError(path, "channel", got=options.channel, need=need)
+            channels = [options.channel]
+        for channel in channels:
+            index = channel if num_channels > 1 else None
+            segment = Segment(path, index, window.start_sec, window.total_sec)
+            samples = window.samples[:, channel]
+            yield _judge_segment(model, segment, samples, window.rate_hz, options)
 
 
-def threshold_of(model: Model, name: str) -> float:
-    """A threshold of the model.
-
-    Raises
-    ------
-    ValueError
-        The model has none of that name.
-    """
-    thresholds = model.about["thresholds"]["thresholds"]
-    if name not in thresholds:
-        raise ValueError(
-            f"{model.path}: threshold: got {name}, need one of {' '.join(thresholds)}. Choose it"
-        )
-    return float(thresholds[name]["threshold"])
-
-
-def _judge_samples(model: Model, samples: np.ndarray, rate_hz: int, options: DetectOptions) -> dict:
-    """LLR, decision and posterior, or why there is none, and doubts."""
-    measured = quality.measure(samples, rate_hz)
-    doubts = measured.doubts(model.sample_rate_hz)
-    if rate_hz != model.sample_rate_hz:
-        from scipy.signal import resample_poly
-
-        divisor = math.gcd(rate_hz, model.sample_rate_hz)
-        samples = resample_poly(samples, model.sample_rate_hz // divisor, rate_hz // divisor)
-        doubts.append(
-            f"resampled from {rate_hz / 1000:g} kHz, whose filter the model has not heard"
-        )
-    result = {
-        "llr": None,
-        "decision": None,
-        "posterior": None,
-        "no_say": measured.no_say,
-        "doubts": doubts,
-        **asdict(measured),
-    }
-    if measured.no_say:
-        return result
-    llr = model.score(samples)
-    threshold = threshold_of(model, options.threshold)
-    log_odds = llr + math.log(options.prior) - math.log1p(-options.prior)
-    posterior = 1 / (1 + math.exp(-log_odds)) if log_odds > -700 else 0.0
-    decision = "genuine" if llr >= threshold else "replayed"
-    return {
-        **result,
-        "llr": llr,
-        "decision": decision,
-        "posterior": posterior,
-        "threshold": word(threshold),
-        "prior": options.prior,
-    }
+def _judge_segment(
+    model: Model, segment: Segment, samples: np.ndarray, rate_hz: int, options: DetectOptions
+) -> Judgement:
+    """Judge samples (num_samples,) unless they cannot be used."""
+    quality = measure(samples, rate_hz)
+    doubts = quality.doubts(model.sample_rate_hz)
+    if doubt := model.doubt_of_rate(rate_hz):
+        doubts.append(doubt)
+    llr = None
+    if not quality.unusable_reason:
+        try:
+            llr = model.score_unchecked(samples, rate_hz)
+        except ValueError as error:
+            raise as_sd_error(error).within(segment.file) from error
+    threshold = model.threshold(options.threshold)
+    return Judgement(segment, quality, doubts, llr, threshold, options.prior)
 
 
-def sentence(result: dict) -> str:
-    """The judgement of a window and channel in a line of words."""
-    place = _place(result)
-    if result["no_say"]:
-        return f"{place}: no score, {result['no_say']}"
-    llr = result["llr"]
+def sentence(judgement: Judgement) -> str:
+    """A judgement as one line of words."""
+    place, llr = _place(judgement), judgement.llr
+    if llr is None:
+        return f"{place}: no score, {judgement.quality.unusable_reason}"
     times = f"{math.exp(abs(llr)):.3g}" if abs(llr) < 700 else "more than 1e+304"
-    sure = f"{times} times as probable if {'spoken live' if llr >= 0 else 'replayed'}"
-    numbers = f"LLR {llr:+.2f}, threshold {float(result['threshold']):+.2f}, P(genuine) {result['posterior']:.3f} at prior {result['prior']:g}"
-    doubts = "".join(f"; {doubt}" for doubt in result["doubts"])
-    return f"{place}: {result['decision']} ({numbers}): {sure}{doubts}"
+    numbers = (
+        f"LLR {llr:+.2f}, threshold {judgement.threshold:+.2f}, "
+        f"P(genuine) {judgement.posterior:.3f} at prior {judgement.prior:g}"
+    )
+    evidence = f"{times} times as probable if {'spoken live' if llr >= 0 else 'replayed'}"
+    doubts = "".join(f"; {doubt}" for doubt in judgement.doubts)
+    return f"{place}: {judgement.decision} ({numbers}): {evidence}{doubts}"
 
 
-def summary_line(results: Sequence[dict]) -> str:
-    """What the windows of one recording say together."""
-    judged = [result for result in results if result["llr"] is not None]
-    if not judged:
-        return f"{results[0]['file']}: none of {len(results)} windows could be judged"
-    num_genuine = sum(result["decision"] == "genuine" for result in judged)
-    lowest = min(judged, key=lambda result: result["llr"])
+def summary_line(judgements: Sequence[Judgement]) -> str:
+    """The judgements of the windows of one recording as one line."""
+    file = judgements[0].segment.file
+    scored = [(j.llr, j) for j in judgements if j.llr is not None]
+    if not scored:
+        return f"{file}: none of {len(judgements)} windows could be judged"
+    num_genuine = sum(j.decision == "genuine" for _, j in scored)
+    llr, lowest = min(scored, key=lambda pair: pair[0])
     return (
-        f"{results[0]['file']}: {num_genuine} of {len(judged)} judged windows genuine, {len(results) - len(judged)} without score; "
-        f"lowest LLR {lowest['llr']:+.2f} at {_clock(lowest['start_sec'])}"
+        f"{file}: {num_genuine} of {len(scored)} judged windows genuine, "
+        f"{len(judgements) - len(scored)} without score; "
+        f"lowest LLR {llr:+.2f} at {_clock(lowest.segment.start_sec)}"
     )
 
 
-def _place(result: dict) -> str:
-    """File, and channel and time where there are several."""
-    channel = "" if result["channel"] is None else f" [channel {result['channel']}]"
-    start, end = result["start_sec"], result["start_sec"] + result["duration_sec"]
-    time = f" {_clock(start)}-{_clock(end)}" if start or end < result["total_sec"] - 1e-3 else ""
-    return f"{result['file']}{channel}{time}"
+def _place(judgement: Judgement) -> str:
+    """File, and channel and time if there are several."""
+    segment = judgement.segment
+    channel = "" if segment.channel is None else f" [channel {segment.channel}]"
+    start_sec, end_sec = segment.start_sec, segment.start_sec + judgement.quality.duration_sec
+    is_whole = not start_sec and end_sec >= segment.total_sec - 1e-3
+    time = "" if is_whole else f" {_clock(start_sec)}-{_clock(end_sec)}"
+    return f"{segment.file}{channel}{time}"
 
 
 def _clock(seconds: float) -> str:
-    """Hours, minutes and seconds."""
+    """Hours, minutes and seconds.
+
+    Examples
+    --------
+    >>> _clock(3725.04)
+    '1:02:05.0'
+    """
     seconds = round(seconds, 1)
     return f"{int(seconds) // 3600}:{int(seconds) // 60 % 60:02d}:{seconds % 60:04.1f}"

@@ -1,34 +1,40 @@
-"""Model directories: all that it takes to score a recording, in one folder that can be copied elsewhere.
+"""Model directories: all that it takes to score a recording, in a folder that can be copied.
 
-`model.json` names the systems, their training data, the thresholds and the SHA-256 of every other file: `fusion.json`, and for each
-system `<system>/feats.conf`, `genuine.gmm`, `spoof.gmm` and their `.conf`.
+`model.json` names the systems, their training data, the thresholds and the SHA-256 of every other
+file: `fusion.json`, and for each system `<system>/feats.conf`, `genuine.gmm`, `spoof.gmm` and
+their `.conf`.
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
 import math
 import os
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from sdtools import __version__
+from sdtools.audio.decoding import RATES_HZ
 from sdtools.audio.entries import AudioOptions
+from sdtools.errors import SdError, warn
 from sdtools.features.front_ends import load_front_end
 from sdtools.features.postprocess import PostOptions, postprocess
-from sdtools.gmm import io as gmm_io
+from sdtools.features.samples import check_samples
+from sdtools.files import whole_folder
+from sdtools.gmm.io import read_gmm
 from sdtools.gmm.mixture import DiagGmm, llr
 from sdtools.options import load_settings
-from sdtools.scoring import files as scores
+from sdtools.scoring.files import read_fusion, read_json, write_fusion, write_json
 from sdtools.scoring.fusion import Fusion, apply_fusion
 
 FORMAT = 1
 GMM_FILES = ("genuine.gmm", "genuine.gmm.conf", "spoof.gmm", "spoof.gmm.conf")
+NEED = "a model directory, such as a recipe's exp/<system>/model"
 
 
 @dataclass(frozen=True)
@@ -42,159 +48,250 @@ class System:
     post: PostOptions
 
     def score(self, samples: np.ndarray) -> float:
-        """LLR of samples (num_samples,) within -1..1, as sd-score-gmm gives it."""
+        """LLR of samples (num_samples,) within -1..1, the same as from sd-score-gmm."""
         feats = self.extract(samples).astype(np.float32, copy=False)
         return llr(self.genuine, self.spoof, postprocess(feats, self.post))
 
 
 @dataclass(frozen=True)
 class Model:
-    """A loaded model directory; `about` is its model.json."""
+    """A model that `load_model` has read.
+
+    Parameters
+    ----------
+    path
+        Its directory.
+    about
+        Its model.json: where the model comes from.
+    systems
+        In the order of the fusion.
+    fusion
+        What turns their scores into a calibrated LLR.
+    sample_rate_hz
+        Rate of the recordings that the model was trained on.
+
+    Examples
+    --------
+    >>> model = load_model("exp/fusion/model")
+    >>> samples = 0.1 * np.random.default_rng(0).standard_normal(16000)
+    >>> llr = model.score(samples, 16000)
+    >>> "genuine" if llr >= model.threshold("eer") else "replayed"
+    'genuine'
+    """
 
     path: str
-    about: Mapping
+    about: Mapping[str, Any]
     systems: Sequence[System]
     fusion: Fusion
     sample_rate_hz: int
 
-    def score(self, samples: np.ndarray) -> float:
-        """Calibrated LLR of samples (num_samples,) within -1..1 at the model's rate.
+    def score(
+        self,
+        samples: np.ndarray | Sequence[float],
+        sample_rate_hz: int,
+        *,
+        allow_narrowband: bool = False,
+    ) -> float:
+        """Calibrated log-likelihood ratio of a recording; positive for genuine speech.
+
+        Warns if the recording is resampled to the model's rate.
+
+        Parameters
+        ----------
+        samples : (num_samples,)
+            Floating point within -1..1, one channel.
+        sample_rate_hz
+            Their rate.
+        allow_narrowband
+            Whether the rate may be lower than the model's.
 
         Raises
         ------
-        ValueError
-            Samples shorter than a frame, or otherwise without features.
+        SdError
+            If the samples or their rate cannot be used, or are shorter than a frame.
         """
-        return float(
-            apply_fusion(
-                self.fusion, np.array([[system.score(samples) for system in self.systems]])
-            )[0]
-        )
+        samples = check_samples(samples)
+        self.check_rate("Model.score", sample_rate_hz, allow_narrowband)
+        if doubt := self.doubt_of_rate(sample_rate_hz):
+            warn("Model.score", doubt)
+        return self.score_unchecked(samples, sample_rate_hz)
+
+    def score_unchecked(self, samples: np.ndarray, sample_rate_hz: int) -> float:
+        """Do the same as `score` without its checks and its warning."""
+        if sample_rate_hz != self.sample_rate_hz:
+            # Imported here because most recordings have the rate of the model.
+            from scipy.signal import resample_poly
+
+            rates_hz = np.array([self.sample_rate_hz, int(sample_rate_hz)])
+            up, down = rates_hz // np.gcd(*rates_hz)
+            samples = resample_poly(samples, up, down)
+        scores = np.array([[system.score(samples) for system in self.systems]])
+        return float(apply_fusion(self.fusion, scores)[0])
+
+    def check_rate(self, who: str, sample_rate_hz: int, allow_narrowband: bool) -> None:
+        """Refuse a rate that no sound has, and a rate below the model's unless it is allowed.
+
+        Raises
+        ------
+        SdError
+            With `who` as its place.
+        """
+        lowest, highest = RATES_HZ
+        if not lowest <= sample_rate_hz <= highest or sample_rate_hz != int(sample_rate_hz):
+            need = f"an integer within {lowest} to {highest} Hz"
+            raise SdError(who, "sample rate", got=f"{sample_rate_hz} Hz", need=need)
+        if sample_rate_hz < self.sample_rate_hz and not allow_narrowband:
+            need = f"{self.sample_rate_hz} Hz or more, because the model was trained on that"
+            hint = "Allow narrow-band recordings (--allow-narrowband=true) to judge it nevertheless"
+            raise SdError(who, "sample rate", got=f"{sample_rate_hz} Hz", need=need, hint=hint)
+
+    def doubt_of_rate(self, sample_rate_hz: int) -> str:
+        """What to doubt in the score of a recording of this rate; empty if there is nothing."""
+        if sample_rate_hz == self.sample_rate_hz:
+            return ""
+        rate, own_rate = (f"{hz / 1000:g} kHz" for hz in (sample_rate_hz, self.sample_rate_hz))
+        return f"resampled from {rate}; the model was trained on {own_rate} recordings"
+
+    def threshold(self, name: str) -> float:
+        """A threshold of the LLR: `eer`, `bayes` or `false_alarm`, set on the development data.
+
+        Raises
+        ------
+        SdError
+            If the model has none of that name.
+        """
+        thresholds = self.about["thresholds"]["thresholds"]
+        if name not in thresholds:
+            raise SdError(self.path, "threshold", got=name, need=" or ".join(thresholds))
+        return float(thresholds[name]["threshold"])
 
 
 def write_model(
-    folder: str | os.PathLike,
+    folder: str | os.PathLike[str],
     systems: Mapping[str, Path],
     feats_confs: Mapping[str, Path],
     fusion: Fusion,
-    about: Mapping,
+    about: Mapping[str, Any],
 ) -> None:
     """Write a model directory, in place of an older one.
 
     Parameters
     ----------
     folder
-        What is written.
+        The model directory.
     systems
-        By name, the folders with `genuine.gmm`, `spoof.gmm` and their `.conf`, in the order of the fusion.
+        By name, in the order of the fusion, the folders that hold `genuine.gmm`, `spoof.gmm` and
+        their `.conf`.
     feats_confs
         By name, the settings of the features.
     fusion
         Fusion, or calibration, of the scores of the systems.
     about
-        What else model.json shall hold: `thresholds`, as sd-eval-scores --thresholds writes them, and whatever tells of the training.
+        What else model.json holds: `sample_rate_hz`, `thresholds` as sd-eval-scores --thresholds
+        writes them, and what the model was trained on.
     """
-    folder = Path(folder).resolve()
-    new, old = (folder.with_name(f".{folder.name}.{what}") for what in ("tmp", "old"))
-    for leftover in (new, old):
-        shutil.rmtree(leftover, ignore_errors=True)
-    try:
+    with whole_folder(folder) as new:
         for name, source in systems.items():
-            (new / name).mkdir(parents=True)
+            (new / name).mkdir()
             shutil.copy(feats_confs[name], new / name / "feats.conf")
             for file in GMM_FILES:
                 shutil.copy(source / file, new / name / file)
-        scores.write_fusion(str(new / "fusion.json"), fusion, list(systems))
-        files = {
-            str(path.relative_to(new)): _sha256(path)
-            for path in sorted(new.rglob("*"))
-            if path.is_file()
-        }
-        record = {
-            "format": FORMAT,
-            "sdtools": __version__,
-            "systems": list(systems),
-            **about,
-            "files": files,
-        }
-        (new / "model.json").write_text(json.dumps(record, indent=2, allow_nan=False) + "\n")
-        if folder.exists():
-            folder.rename(old)
-        new.rename(folder)
-    finally:
-        for leftover in (new, old):
-            shutil.rmtree(leftover, ignore_errors=True)
+        write_fusion(str(new / "fusion.json"), fusion, list(systems))
+        paths = sorted(path for path in new.rglob("*") if path.is_file())
+        files = {str(path.relative_to(new)): _sha256(path) for path in paths}
+        made = {"format": FORMAT, "sdtools": __version__, "systems": list(systems)}
+        write_json(str(new / "model.json"), {**made, **about, "files": files})
 
 
-def load_model(path: str | os.PathLike) -> Model:
-    """Read a model directory and try it on half a second of noise.
+def load_model(path: str | os.PathLike[str]) -> Model:
+    """Read a model directory, such as a recipe's exp/fusion/model.
 
     Raises
     ------
-    ValueError
-        No model directory, one of another format, a file that is missing or not as it was written, parts that do not fit together.
+    SdError
+        If it is no model directory or one of another format, if a file is missing or has changed,
+        or if the parts do not fit together.
+
+    Examples
+    --------
+    >>> model = load_model("exp/fusion/model")
+    >>> model.sample_rate_hz, model.about["note"]
+    (16000, 'Made of random numbers.')
     """
-    folder, need = Path(path), "a directory like a recipe's exp/<system>/model. Check the path"
+    folder = Path(path)
+    about = _read_about(folder)
+    names, files = about["systems"], about["files"]
+    _check_files(folder, files)
+    fusion, needed = read_fusion(str(folder / "fusion.json"))
+    if names != needed:
+        got, need = " ".join(map(str, names)), f"{' '.join(needed)}, as in fusion.json"
+        raise SdError(folder, "systems", got=got, need=need, hint="Make the model again")
+    paths = [f"{name}/{file}" for name in names for file in ("feats.conf", *GMM_FILES)]
+    if missing := [path for path in paths if path not in files]:
+        what = f"model.json does not name {missing[0]}"
+        raise SdError(folder, what, hint="Make the model again")
+    rate_hz = int(about["sample_rate_hz"])
+    systems = [_load_system(folder / name, rate_hz) for name in names]
+    model = Model(str(folder), about, systems, fusion, rate_hz)
+    noise = np.random.default_rng(0).standard_normal(rate_hz // 2) * 0.1
+    model.score_unchecked(noise, rate_hz)  # raises if the parts do not fit together
+    return model
+
+
+def _read_about(folder: Path) -> dict[str, Any]:
+    """Read model.json and check its fields."""
+    hint = "Check the path"
     if not _is_own_file(folder, "model.json"):
-        raise ValueError(f"{folder}: model: got no file model.json there, need {need}")
-    about = scores.read_json(str(folder / "model.json"), "model", need)
+        raise SdError(folder, got="no file model.json there", need=NEED, hint=hint)
+    path = str(folder / "model.json")
+    about = read_json(path, "model", f"{NEED}. {hint}")
     try:
-        names, files, made_by = about["systems"], about["files"], about["sdtools"]
-        is_known = about["format"] == FORMAT and isinstance(files, dict)
-        sample_rate_hz = int(about["sample_rate_hz"])
+        has_known_format, made_by = about["format"] == FORMAT, about["sdtools"]
+        int(about["sample_rate_hz"])
+        list(about["systems"])
+        dict(about["files"])
         for threshold in about["thresholds"]["thresholds"].values():
             if math.isnan(float(threshold["threshold"])):
-                raise ValueError("a threshold that is NaN")
+                raise ValueError("a threshold is NaN")
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ValueError(f"{folder}: model: got {error!r}, need {need}") from None
-    if not is_known:
-        raise ValueError(
-            f"{folder}: model: got format {about['format']} of sdtools {made_by}, need format {FORMAT}. Make it again"
-        )
+        raise SdError(path, "model", got=repr(error), need=NEED, hint=hint) from None
+    if not has_known_format:
+        got = f"{about['format']} of sdtools {made_by}"
+        raise SdError(folder, "format", got=got, need=FORMAT, hint="Make the model again")
+    return about
+
+
+def _check_files(folder: Path, files: Mapping[str, str]) -> None:
+    """Check that the files are those that model.json names."""
     for name, digest in files.items():
-        if not _is_own_file(folder, name) or _sha256(folder / name) != digest:
-            raise ValueError(
-                f"{folder}: {name}: got another file, or none, need the one that model.json names. Copy the whole directory again"
-            )
+        if not _is_own_file(folder, name):
+            what = "no such file, although model.json names it"
+            raise SdError(folder / name, what, hint="Copy the whole directory again")
+        if _sha256(folder / name) != digest:
+            what = "the file has changed since model.json was written"
+            raise SdError(folder / name, what, hint="Copy the whole directory again")
     if "fusion.json" not in files:
-        raise ValueError(
-            f"{folder}: model: got no fusion.json among its files, need it. Make it again"
-        )
-    fusion, trained_on = scores.read_fusion(str(folder / "fusion.json"))
-    if trained_on != names or not all(
-        {f"{name}/{file}" for file in ("feats.conf", *GMM_FILES)} <= files.keys() for name in names
-    ):
-        raise ValueError(
-            f"{folder}: model: got parts of other systems than {names}, need theirs. Make it again"
-        )
-    systems = [_load_system(folder / name, sample_rate_hz) for name in names]
-    model = Model(str(folder), about, systems, fusion, sample_rate_hz)
-    model.score(
-        np.random.default_rng(0).standard_normal(sample_rate_hz // 2) * 0.1
-    )  # raises where the parts do not fit together
-    return model
+        raise SdError(folder, "model.json names no fusion.json", hint="Make the model again")
 
 
 def _load_system(folder: Path, sample_rate_hz: int) -> System:
     """The system of one subfolder."""
-    gmms = [gmm_io.read_gmm(str(folder / f"{label}.gmm")) for label in ("genuine", "spoof")]
-    posts = [
-        load_settings(folder / f"{label}.gmm.conf", PostOptions) for label in ("genuine", "spoof")
-    ]
+    labels = ("genuine", "spoof")
+    genuine, spoof = (read_gmm(str(folder / f"{label}.gmm")) for label in labels)
+    posts = [load_settings(folder / f"{label}.gmm.conf", PostOptions) for label in labels]
     if posts[0] != posts[1]:
-        raise ValueError(
-            f"{folder}: settings: got {posts[0]} and {posts[1]} for genuine and spoof, need the same. Train them again"
-        )
+        got, need = f"{posts[0]} of genuine.gmm, {posts[1]} of spoof.gmm", "the same"
+        raise SdError(folder, "settings", got=got, need=need, hint="Train both models again")
     rate_hz = load_settings(folder / "feats.conf", AudioOptions).sample_rate_hz
     if rate_hz != sample_rate_hz:
-        raise ValueError(
-            f"{folder}: sample rate: got {rate_hz} Hz, need {sample_rate_hz} Hz as in model.json. Make the model again"
-        )
-    return System(folder.name, load_front_end(folder / "feats.conf", rate_hz), *gmms, posts[0])
+        got, need = f"{rate_hz} Hz", f"{sample_rate_hz} Hz as in model.json"
+        raise SdError(folder, "sample rate", got=got, need=need, hint="Make the model again")
+    extract = load_front_end(folder / "feats.conf", rate_hz)
+    return System(folder.name, extract, genuine, spoof, posts[0])
 
 
 def _is_own_file(folder: Path, name: str) -> bool:
-    """Whether a name is that of a file in the folder, not of one elsewhere, by `..` or a link, nor of a pipe."""
+    """Whether a file is in the folder: neither a pipe nor elsewhere, by `..` or a link."""
     path = os.path.realpath(folder / name)
     return os.path.isfile(path) and Path(path).is_relative_to(os.path.realpath(folder))
 

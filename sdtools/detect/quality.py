@@ -1,4 +1,4 @@
-"""What a recording is like, before a detector is asked about it: where it has no say, and what to doubt."""
+"""What a recording is like before it is scored: whether it can be judged, and what to doubt."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 FRAME_SEC = 0.02
+SPECTRUM_SEC = 0.032
 SILENCE_DBFS = -70.0
 MIN_SEC, SHORT_SEC = 0.2, 1.0
 MIN_SPEECH_SHARE, LOW_SPEECH_SHARE = 0.02, 0.2
@@ -19,18 +20,30 @@ NARROW_SHARE = 0.7
 
 @dataclass(frozen=True)
 class Quality:
-    """Figures of one recording; levels in dB relative to full scale."""
+    """Figures of one recording.
+
+    Parameters
+    ----------
+    duration_sec
+        Length.
+    level_dbfs
+        RMS level without the offset, in dB relative to full scale.
+    clipped
+        Share of the samples in runs of three or more at the peak, if that is near full scale.
+    sounding
+        Share of the frames of 20 ms above `SILENCE_DBFS`.
+    bandwidth_hz
+        Highest frequency within `BAND_DB` of the strongest.
+    """
 
     duration_sec: float
     level_dbfs: float
-    clipped: (
-        float  # share of samples in runs of three or more at the peak, if that is near full scale
-    )
-    sounding: float  # share of frames of 20 ms above SILENCE_DBFS
-    bandwidth_hz: float  # highest frequency within BAND_DB of the strongest
+    clipped: float
+    sounding: float
+    bandwidth_hz: float
 
     @property
-    def no_say(self) -> str:
+    def unusable_reason(self) -> str:
         """Why the recording cannot be judged; empty if it can."""
         if self.duration_sec < MIN_SEC:
             return f"too short: {self.duration_sec:.2f} s, need {MIN_SEC:g} s"
@@ -39,7 +52,7 @@ class Quality:
         return ""
 
     def doubts(self, sample_rate_hz: int) -> list[str]:
-        """What makes a score less reliable than those of the data that a model of this rate was tried on."""
+        """Why a score of a model of this rate is less reliable than on the model's own data."""
         doubts = []
         if self.duration_sec < SHORT_SEC:
             doubts.append(f"short ({self.duration_sec:.2f} s)")
@@ -48,44 +61,68 @@ class Quality:
         if self.level_dbfs < QUIET_DBFS:
             doubts.append(f"quiet ({self.level_dbfs:.0f} dBFS)")
         if self.sounding < LOW_SPEECH_SHARE:
-            doubts.append(f"mostly silence ({100 * self.sounding:.0f} % sounds)")
+            doubts.append(f"mostly silence ({100 * self.sounding:.0f} % of it is sound)")
         if self.bandwidth_hz < NARROW_SHARE * sample_rate_hz / 2:
             doubts.append(f"narrow-band (nothing above {self.bandwidth_hz / 1000:.1f} kHz)")
         return doubts
 
 
-def measure(samples: np.ndarray, rate_hz: int) -> Quality:
-    """Quality of samples (num_samples,) within -1..1 at rate_hz.
+def measure(samples: np.ndarray, sample_rate_hz: int) -> Quality:
+    """Measure a recording.
+
+    Parameters
+    ----------
+    samples : (num_samples,)
+        Within -1..1.
+    sample_rate_hz
+        Their rate.
 
     Notes
     -----
-    The bandwidth is that of the mean power spectrum of frames of 32 ms, Hann windows; a file that was resampled from 8 kHz has nothing
-    above 4 kHz but rounding (`test_quality.py::test_bandwidth`).
+    The bandwidth is that of the mean power spectrum of frames of 32 ms with Hann windows. A file
+    that was resampled from 8 kHz holds nothing but rounding noise above 4 kHz.
+
+    Examples
+    --------
+    >>> sine = 0.5 * np.sin(2 * np.pi * 440 * np.arange(16000) / 16000)
+    >>> quality = measure(sine, 16000)
+    >>> round(quality.level_dbfs, 2), quality.clipped, quality.unusable_reason
+    (-9.03, 0.0, '')
     """
-    peak = np.abs(samples).max(initial=0)
+    if not len(samples):
+        return Quality(0.0, -200.0, 0.0, 0.0, 0.0)
+    clipped = _are_clipped(samples).mean()
+    samples = samples - samples.mean()
+    size = max(1, int(FRAME_SEC * sample_rate_hz))
+    frames = samples[: len(samples) // size * size].reshape(-1, size)
+    is_sounding = (frames**2).mean(axis=1) > 10 ** (SILENCE_DBFS / 10)
+    return Quality(
+        duration_sec=len(samples) / sample_rate_hz,
+        level_dbfs=float(10 * np.log10(max(np.mean(samples**2), 1e-20))),
+        clipped=float(clipped),
+        sounding=float(is_sounding.mean()) if len(frames) else 0.0,
+        bandwidth_hz=_bandwidth_hz(samples, sample_rate_hz),
+    )
+
+
+def _are_clipped(samples: np.ndarray) -> np.ndarray:
+    """Which samples are in a run of three or more at a peak near full scale, (num_samples,)."""
+    peak = np.abs(samples).max()
     at_peak = np.abs(samples) >= 0.9999 * peak if peak > 0.5 else np.zeros(len(samples), bool)
     runs = at_peak[2:] & at_peak[1:-1] & at_peak[:-2]
     clipped = np.zeros(len(samples), bool)
     for shift in range(3):
         clipped[shift : shift + len(runs)] |= runs
-    samples = samples - samples.mean() if len(samples) else samples  # an offset is no sound
-    power = np.mean(samples**2) if len(samples) else 0.0
-    size = max(1, int(FRAME_SEC * rate_hz))
+    return clipped
+
+
+def _bandwidth_hz(samples: np.ndarray, sample_rate_hz: int) -> float:
+    """Highest frequency within `BAND_DB` of the strongest; 0 if the sound is too short."""
+    size = 2 ** max(1, round(math.log2(SPECTRUM_SEC * sample_rate_hz)))
     frames = samples[: len(samples) // size * size].reshape(-1, size)
-    frame_power = (frames**2).mean(axis=1)
-    window = 2 ** max(1, round(math.log2(0.032 * rate_hz)))
-    num_windows = len(samples) // window
-    spectrum = np.zeros(window // 2 + 1)
-    for start in range(0, num_windows, 1024):
-        part = samples[start * window : min(start + 1024, num_windows) * window].reshape(
-            -1, window
-        ) * np.hanning(window)
-        spectrum += (np.abs(np.fft.rfft(part)) ** 2).sum(axis=0)
-    in_band = np.flatnonzero(spectrum > spectrum.max() * 10 ** (BAND_DB / 10))
-    return Quality(
-        duration_sec=len(samples) / rate_hz,
-        level_dbfs=float(10 * np.log10(max(power, 1e-20))),
-        clipped=float(clipped.mean()) if len(samples) else 0.0,
-        sounding=float((frame_power > 10 ** (SILENCE_DBFS / 10)).mean()) if len(frames) else 0.0,
-        bandwidth_hz=float(in_band[-1] * rate_hz / window) if len(in_band) else 0.0,
-    )
+    power = np.zeros(size // 2 + 1)
+    for start in range(0, len(frames), 1024):
+        windowed = frames[start : start + 1024] * np.hanning(size)
+        power += (np.abs(np.fft.rfft(windowed)) ** 2).sum(axis=0)
+    in_band = np.flatnonzero(power > power.max() * 10 ** (BAND_DB / 10))
+    return float(in_band[-1] * sample_rate_hz / size) if len(in_band) else 0.0

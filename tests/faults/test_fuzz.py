@@ -823,9 +823,7 @@ def model_reader():
     }
     about = {"note": "Ours.", "sample_rate_hz": 16000, "thresholds": thresholds}
     model.write_model("model", {"cqcc": Path()}, {"cqcc": Path("feats.conf")}, fusion, about)
-    write_audio(
-        "a.wav", np.random.default_rng(0).standard_normal(16000).clip(-3, 3) / 4, 16000
-    )
+    write_audio("a.wav", np.random.default_rng(0).standard_normal(16000).clip(-3, 3) / 4, 16000)
     files = {
         name: data
         for name, data in collected(".").items()
@@ -1312,21 +1310,21 @@ LOST = [
     (
         "model",
         changed_json("model/model.json", "systems", value=[1, "\x1b[31m\n"]),
-        "parts of other systems",
+        "systems",
     ),
-    ("model", changed_json("model/model.json", "systems", value=3), "parts of other systems"),
+    ("model", changed_json("model/model.json", "systems", value=3), "int"),
     ("model", changed_json("model/model.json", "note", value="two\nlines\x1b[31m"), None),
     (
         "model",
         changed_json(
             "model/model.json", "thresholds", "thresholds", "eer", "threshold", value="nan"
         ),
-        "a threshold that is NaN",
+        "a threshold is NaN",
     ),
     (
         "model",
         changed_json("model/model.json", "files", value={}),
-        "no fusion.json among its files",
+        "names no fusion.json",
     ),
     (
         "model",
@@ -1438,7 +1436,7 @@ def test_a_model_does_not_reach_outside_by_a_link(readers, folder, fault, name, 
     with fault("fuzz of tables and text"), watched(10_000) as events:
         with pytest.raises(
             ValueError,
-            match=r"got no file model\.json there|got another file, or none|got no JSON|KeyError",
+            match=r"no file model\.json|no such file|has changed|no JSON|no such field|KeyError",
         ):
             model.load_model("model")
         assert not any(
@@ -1454,7 +1452,7 @@ def test_a_pipe_in_a_model_is_refused_at_once(readers, folder, fault, name):
     with (
         fault("fuzz of tables and text"),
         watched(10_000),
-        pytest.raises(ValueError, match=r"got no file model\.json|got another file"),
+        pytest.raises(ValueError, match=r"no file model\.json|no such file"),
     ):
         model.load_model("model")
 

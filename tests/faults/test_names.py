@@ -411,12 +411,12 @@ def test_a_model_directory_reads_nothing_outside_itself(made, tmp_path, fault):
             )
             result = commands.call("detect", "model", "good.wav", cwd=here)
             check(result, False)
-            assert "got another file, or none, need the one that model.json names" in result.err
+            assert "no such file, although model.json names it" in result.err
         (here / "model/model.json").unlink()
         os.mkfifo(here / "model/model.json")
         result = commands.call("detect", "model", "good.wav", cwd=here)
         check(result, False)
-        assert "got no file model.json there" in result.err
+        assert "found no file model.json there" in result.err
 
 
 def test_only_streams_starts_a_process(fault):

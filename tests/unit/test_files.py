@@ -6,7 +6,7 @@ import sys
 import pytest
 from fields import fails
 
-from sdtools.files import WholeFile, open_whole
+from sdtools.files import WholeFile, open_whole, whole_folder
 
 
 def write(path, data):
@@ -147,3 +147,29 @@ def test_a_temporary_file_that_is_removed_before_its_lock_is_made_again(tmp_path
     monkeypatch.setattr("fcntl.flock", remove)
     write(tmp_path / "y", b"2")
     assert (tmp_path / "y").read_bytes() == b"2"
+
+
+def test_a_folder_appears_whole_or_not_at_all(tmp_path):
+    path = tmp_path / "above/folder"
+    with whole_folder(path) as new:
+        (new / "a").write_text("1")
+        assert not path.exists()
+    with pytest.raises(ZeroDivisionError), whole_folder(path) as new:
+        (new / "b").write_text("half")
+        raise ZeroDivisionError
+    assert [p.name for p in path.iterdir()] == ["a"]
+    with whole_folder(path) as new:
+        (new / "c").write_text("2")
+        assert [p.name for p in path.iterdir()] == ["a"]
+    assert [p.name for p in path.iterdir()] == ["c"]
+    assert os.listdir(tmp_path / "above") == ["folder"]
+
+
+def test_a_folder_behind_a_link_and_what_a_killed_process_left(tmp_path):
+    (tmp_path / "link").symlink_to("folder")
+    for word in ("tmp", "old"):
+        (tmp_path / f".folder.{word}/left").mkdir(parents=True)
+    with whole_folder(tmp_path / "link") as new:
+        (new / "a").write_text("1")
+    assert sorted(os.listdir(tmp_path)) == ["folder", "link"]
+    assert os.listdir(tmp_path / "folder") == ["a"]

@@ -1,7 +1,6 @@
-"""sd-detect: every kind of recording that people have, and each line that it says about them."""
+"""sd-detect: every kind of recording that people have, and each line that it prints about them."""
 
 import json
-import os
 import re
 import shutil
 import subprocess
@@ -11,311 +10,290 @@ import numpy as np
 import pytest
 import soundfile
 from scipy.signal import resample_poly
-from test_model import RATE_HZ, SYSTEMS, parts, write  # noqa: F401 - a fixture
+from tiny_model import RATE_HZ, THRESHOLDS, write_tiny_model
 
 from sdtools.bin import detect
-from sdtools.detect import model
-from sdtools.detect.detection import sentence
+from sdtools.detect.detection import Judgement, Segment, sentence
+from sdtools.detect.model import load_model
+from sdtools.detect.quality import Quality
 
-THRESHOLDS = {
-    name: {"threshold": value, "p_miss": 0.1, "p_false_alarm": 0.1}
-    for name, value in (("eer", 0.1), ("bayes", -0.6), ("false_alarm", 9))
-}
+RECORDINGS = ["a.mp3", "a.wav", "deep/a.flac", "half.wav", "long.wav", "stereo.wav"]
 
 
 @pytest.fixture(scope="module")
-def detector(parts, tmp_path_factory):  # noqa: F811
-    """A model directory, and a folder of recordings."""
+def made(tmp_path_factory):
+    """A folder with a model directory and recordings; samples of some of them."""
     folder = tmp_path_factory.mktemp("detect")
-    _, made = parts
-    write(
-        folder / "model",
-        made,
-        ["cm_sd0"],
-        thresholds={"thresholds": THRESHOLDS},
-        note="Trained on noise.",
-    )
+    write_tiny_model(folder / "model", folder / "sources")
     x = 0.1 * np.random.default_rng(5).standard_normal(2 * RATE_HZ)
     x = np.round(x * 2**15) / 2**15
     zoo = folder / "zoo"
     (zoo / "deep").mkdir(parents=True)
-    soundfile.write(zoo / "a.wav", x, RATE_HZ)
-    soundfile.write(zoo / "deep/a.flac", x, RATE_HZ)
-    soundfile.write(zoo / "a.mp3", x, RATE_HZ)
-    soundfile.write(
-        zoo / "stereo.wav",
-        np.stack([resample_poly(x, 3, 1), 0 * resample_poly(x, 3, 1)], axis=1),
-        48000,
-    )
+    for name in ("a.wav", "deep/a.flac", "a.mp3"):
+        soundfile.write(zoo / name, x, RATE_HZ)
+    faster = resample_poly(x, 3, 1)
+    soundfile.write(zoo / "stereo.wav", np.stack([faster, 0 * faster], axis=1), 3 * RATE_HZ)
     soundfile.write(zoo / "half.wav", x[: RATE_HZ // 2], RATE_HZ)
     soundfile.write(zoo / "long.wav", np.tile(x, 20), RATE_HZ)
     (zoo / "notes.txt").write_text("no sound\n")
     return folder, x
 
 
-def run(folder, *argv):
-    old = os.getcwd()
-    os.chdir(folder)
-    try:
-        return detect.main(["--print-args=false", *argv])
-    finally:
-        os.chdir(old)
+@pytest.fixture
+def detector(made, monkeypatch):
+    """The same; the folder is the current one."""
+    monkeypatch.chdir(made[0])
+    return made
+
+
+def run(*argv):
+    return detect.main(["--print-args=false", *argv])
+
+
+def results_of(*argv):
+    assert run("--json=out.json", *argv) == 0
+    with open("out.json") as file:
+        return json.load(file)["results"]
 
 
 def test_formats_give_one_score(detector, capsys):
     """What is lossless exactly, and the same as from Python."""
-    folder, x = detector
-    assert run(folder, "--json=out.json", "model", "zoo/a.wav", "zoo/deep/a.flac", "zoo/a.mp3") == 0
-    results = json.loads((folder / "out.json").read_text())["results"]
-    llr = model.load_model(folder / "model").score(x)
+    _, x = detector
+    results = results_of("model", "zoo/a.wav", "zoo/deep/a.flac", "zoo/a.mp3")
+    llr = load_model("model").score(x, RATE_HZ)
     assert [r["llr"] for r in results[:2]] == [llr, llr] and abs(llr) > 0.1
     assert results[2]["llr"] == pytest.approx(llr, abs=3) and results[2]["llr"] != llr
     captured = capsys.readouterr()
     first = captured.out.splitlines()[0]
     assert re.fullmatch(
-        r"zoo/a\.wav: (genuine|replayed) \(LLR [+-]\d+\.\d\d, threshold \+0\.10, P\(genuine\) 0\.\d{3} at prior 0\.5\): "
+        r"zoo/a\.wav: (genuine|replayed) "
+        r"\(LLR [+-]\d+\.\d\d, threshold \+0\.10, P\(genuine\) 0\.\d{3} at prior 0\.5\): "
         r"[\d.e+]+ times as probable if (spoken live|replayed)",
         first,
     )
-    assert (f"{llr:+.2f}" in first) and (("genuine (" in first) == (llr >= 0.1))
-    assert "LOG (sd-detect) model: Trained on noise." in captured.err
+    assert f"{llr:+.2f}" in first and ("genuine (" in first) == (llr >= 0.1)
+    assert "LOG (sd-detect) model: Made of random numbers." in captured.err
 
 
 @pytest.mark.parametrize(
     ("llr", "times"), [(25, "7.2e+10"), (-60, "1.14e+26"), (-12499977.8, "more than 1e+304")]
 )
 def test_sentence_says_how_many_times(llr, times):
-    place = {"file": "a.wav", "channel": None, "start_sec": 0, "duration_sec": 2, "total_sec": 2}
-    judged = {
-        "no_say": "",
-        "llr": llr,
-        "threshold": 0,
-        "posterior": 0.5,
-        "prior": 0.5,
-        "decision": "genuine",
-        "doubts": [],
-    }
-    assert sentence({**place, **judged}).endswith(
-        f": {times} times as probable if {'spoken live' if llr > 0 else 'replayed'}"
-    )
+    quality = Quality(2.0, -20.0, 0.0, 1.0, 8000.0)
+    judgement = Judgement(Segment("a.wav", None, 0, 2), quality, [], llr, 0, 0.5)
+    words = f": {times} times as probable if {'spoken live' if llr > 0 else 'replayed'}"
+    assert sentence(judgement).endswith(words)
+    assert judgement.posterior == pytest.approx(1 if llr > 0 else 0, abs=1e-9)
 
 
-def test_threshold_and_prior(detector):
-    folder, x = detector
-    llr = model.load_model(folder / "model").score(x)
-    for name, threshold in THRESHOLDS.items():
-        assert (
-            run(
-                folder,
-                f"--threshold={name}",
-                "--prior=0.1",
-                "--json=out.json",
-                "model",
-                "zoo/a.wav",
-            )
-            == 0
-        )
-        (result,) = json.loads((folder / "out.json").read_text())["results"]
-        assert result["decision"] == ("genuine" if llr >= threshold["threshold"] else "replayed")
-        assert result["posterior"] == pytest.approx(
-            0.1 * np.exp(llr) / (0.1 * np.exp(llr) + 0.9), rel=1e-9
-        )
+@pytest.mark.parametrize("name", THRESHOLDS)
+def test_threshold_and_prior(detector, name):
+    llr = load_model("model").score(detector[1], RATE_HZ)
+    (result,) = results_of(f"--threshold={name}", "--prior=0.1", "model", "zoo/a.wav")
+    threshold = THRESHOLDS[name]["threshold"]
+    assert result["decision"] == ("genuine" if llr >= threshold else "replayed")
+    posterior = 0.1 * np.exp(llr) / (0.1 * np.exp(llr) + 0.9)
+    assert result["posterior"] == pytest.approx(posterior, rel=1e-9)
+    assert (result["threshold"], result["prior"]) == (threshold, 0.1)
 
 
 def test_channels_rate_and_silence(detector, capsys):
-    """Both channels by default, of which one is silent; resampling is said."""
-    folder, _ = detector
-    assert run(folder, "model", "zoo/stereo.wav") == 0
-    one, other = capsys.readouterr().out.splitlines()
-    assert one.startswith("zoo/stereo.wav [channel 0]: ") and one.endswith(
-        "; resampled from 48 kHz, whose filter the model has not heard"
-    )
+    """Both channels by default, one of them silent; resampling is a doubt, not a warning."""
+    assert run("model", "zoo/stereo.wav") == 0
+    captured = capsys.readouterr()
+    one, other = captured.out.splitlines()
+    assert one.startswith("zoo/stereo.wav [channel 0]: ")
+    assert one.endswith("; resampled from 48 kHz; the model was trained on 16 kHz recordings")
     assert other == "zoo/stereo.wav [channel 1]: no score, silence: 0 % of it is above -70 dBFS"
-    assert run(folder, "--channel=1", "model", "zoo/stereo.wav") == 0
+    assert "WARNING" not in captured.err
+    assert run("--channel=1", "model", "zoo/stereo.wav") == 0
     assert capsys.readouterr().out == other + "\n"
-    assert run(folder, "--channel=2", "model", "zoo/stereo.wav") == 1
-    assert "zoo/stereo.wav: channel: got 2, need 0..1" in capsys.readouterr().err
+    assert run("--channel=2", "model", "zoo/stereo.wav") == 1
+    assert "zoo/stereo.wav: channel: expected 0..1, found 2" in capsys.readouterr().err
+
+
+def test_what_cannot_be_judged_has_a_reason_and_no_score(detector):
+    judged, silent = results_of("model", "zoo/stereo.wav")
+    assert (judged["unusable_reason"], judged["channel"]) == ("", 0)
+    assert silent["unusable_reason"].startswith("silence: ") and silent["channel"] == 1
+    assert silent["llr"] is silent["decision"] is silent["posterior"] is None
+    assert judged.keys() - silent.keys() == {"threshold", "prior"}
 
 
 def test_a_long_recording_has_a_timeline(detector, capsys):
-    folder, x = detector
-    assert run(folder, "--window-sec=9", "--json=out.json", "model", "zoo/long.wav") == 0
-    results = json.loads((folder / "out.json").read_text())["results"]
-    assert [r["start_sec"] for r in results] == [0, 8, 16, 24, 32] and {
-        r["duration_sec"] for r in results
-    } == {8}
-    loaded = model.load_model(folder / "model")
-    assert [r["llr"] for r in results] == [loaded.score(np.tile(x, 4))] * 5
+    _, x = detector
+    results = results_of("--window-sec=9", "model", "zoo/long.wav")
+    assert [r["start_sec"] for r in results] == [0, 8, 16, 24, 32]
+    assert {r["duration_sec"] for r in results} == {8}
+    assert [r["llr"] for r in results] == [load_model("model").score(np.tile(x, 4), RATE_HZ)] * 5
     *windows, last = capsys.readouterr().out.splitlines()
     assert windows[1].startswith("zoo/long.wav 0:00:08.0-0:00:16.0: ")
     num_genuine = sum(r["decision"] == "genuine" for r in results)
-    assert (
-        last
-        == f"zoo/long.wav: {num_genuine} of 5 judged windows genuine, 0 without score; lowest LLR {results[0]['llr']:+.2f} at 0:00:00.0"
+    assert last == (
+        f"zoo/long.wav: {num_genuine} of 5 judged windows genuine, 0 without score; "
+        f"lowest LLR {results[0]['llr']:+.2f} at 0:00:00.0"
     )
+
+
+def test_a_long_silence_has_a_last_line_too(detector, capsys):
+    soundfile.write("silence.wav", np.zeros(40 * RATE_HZ), RATE_HZ)
+    assert run("model", "silence.wav") == 0
+    *_, last = capsys.readouterr().out.splitlines()
+    assert last == "silence.wav: none of 2 windows could be judged"
 
 
 def test_folder_script_file_and_standard_input(detector, capsys):
-    folder, _ = detector
-    assert run(folder, "model", "zoo") == 0
+    assert run("model", "zoo") == 0
     files = {line.split(":")[0].split(" ")[0] for line in capsys.readouterr().out.splitlines()}
-    assert files == {
-        "zoo/a.mp3",
-        "zoo/a.wav",
-        "zoo/deep/a.flac",
-        "zoo/half.wav",
-        "zoo/long.wav",
-        "zoo/stereo.wav",
-    }
-    (folder / "wav.scp").write_text("u1 zoo/a.wav\nu2 zoo/half.wav\n")
-    assert run(folder, "model", "scp:wav.scp") == 0
-    lines = capsys.readouterr().out.splitlines()
-    assert (
-        len(lines) == 2
-        and lines[1].startswith("zoo/half.wav: ")
-        and lines[1].endswith("; short (0.50 s)")
-    )
-    code = "import sys; from sdtools.bin import detect; sys.exit(detect.main(['--print-args=false', 'model', '-']))"
-    with open(folder / "zoo/a.wav", "rb") as file:
-        piped = subprocess.run(
-            [sys.executable, "-c", code],
-            stdin=file,
-            cwd=folder,
-            capture_output=True,
-            text=True,
-            timeout=120,
-        )
-    assert (
-        piped.returncode == 0
-        and piped.stdout.startswith("-: ")
-        and lines[0].split(": ", 1)[1] in piped.stdout
-    )
+    assert files == {f"zoo/{name}" for name in RECORDINGS}
+    with open("wav.scp", "w") as file:
+        file.write("u1 zoo/a.wav\nu2 zoo/half.wav\n")
+    assert run("model", "scp:wav.scp") == 0
+    first, second = capsys.readouterr().out.splitlines()
+    assert second.startswith("zoo/half.wav: ") and second.endswith("; short (0.50 s)")
+    command = [sys.executable, "-m", "sdtools.bin.detect", "model", "-"]
+    with open("zoo/a.wav", "rb") as file:
+        piped = subprocess.run(command, stdin=file, capture_output=True, text=True, timeout=120)
+    assert piped.returncode == 0 and piped.stdout.startswith("-: ")
+    assert first.split(": ", 1)[1] in piped.stdout
 
 
-def test_what_cannot_be_read_is_said_and_the_rest_judged(detector, capsys):
-    folder, x = detector
-    (folder / "text.wav").write_text("no sound at all\n")
-    soundfile.write(folder / "8k.wav", x[::2], 8000)
+def write_bad_files(x):
+    """Recordings that cannot be judged, and what the error line of each holds."""
+
+    def write(path, data):
+        with open(path, "wb") as file:
+            file.write(data)
+
+    write("text.wav", b"no sound at all\n")
+    write("a\nb.wav", b"no sound\n")
+    soundfile.write("8k.wav", x[::2], 8000)
     for name, kind in (("cut.wav", "WAV"), ("cut.aiff", "AIFF")):
-        soundfile.write(folder / name, x, RATE_HZ, format=kind)
-        (folder / name).write_bytes((folder / name).read_bytes()[: len(x)])
-    (folder / "a\nb.wav").write_text("no sound\n")
-    (folder / "cut.flac").write_bytes((folder / "zoo/deep/a.flac").read_bytes()[:20000])
-    soundfile.write(
-        folder / "nan.wav", np.where(np.arange(len(x)) == 77, np.nan, x), RATE_HZ, subtype="FLOAT"
-    )
-    soundfile.write(folder / "empty.wav", x[:0], RATE_HZ)
-    (folder / "nothing").mkdir()
-    bad = {
-        "text.wav": r"text\.wav: sound: .* a format that libsndfile reads, found 'Format not recognised",
-        "8k.wav": r"8k\.wav: sample rate: got 8000 Hz, need 16000 or more, .* Say --allow-narrowband=true",
-        "cut.wav": r"cut\.wav: the file is cut short: expected more, .* found \d+ samples",
-        "cut.aiff": r"cut\.aiff: the file is cut short: expected more, .* found \d+ samples",
-        "a\nb.wav": r"a\\nb\.wav: sound: .* found 'Format not recognised\.'",
-        "cut.flac": r"cut\.flac: sound: ",
-        "nan.wav": r"nan\.wav: sample 77 .*: expected a finite number.*, found nan",
-        "empty.wav": r"empty\.wav: number of samples: expected 1 or more, found 0",
+        soundfile.write("whole", x, RATE_HZ, format=kind)
+        with open("whole", "rb") as file:
+            write(name, file.read()[: len(x)])
+    with open("zoo/deep/a.flac", "rb") as file:
+        write("cut.flac", file.read()[:20000])
+    with_nan = np.where(np.arange(len(x)) == 77, np.nan, x)
+    soundfile.write("nan.wav", with_nan, RATE_HZ, subtype="FLOAT")
+    soundfile.write("empty.wav", x[:0], RATE_HZ)
+    return {
+        "text.wav": r"text\.wav: sound: .*Format not recognised",
+        "a\nb.wav": r"a\\nb\.wav: sound: .*Format not recognised",
+        "8k.wav": r"8k\.wav: sample rate: .*16000 Hz or more.*8000 Hz.*--allow-narrowband=true",
+        "cut.wav": r"cut\.wav: the file is cut short: .* samples",
+        "cut.aiff": r"cut\.aiff: the file is cut short: .* samples",
+        "cut.flac": r"cut\.flac: (sound|the file is cut short): ",
+        "nan.wav": r"nan\.wav: sample 77 .*finite number.*nan",
+        "empty.wav": r"empty\.wav: number of samples: .*1 or more.*0",
         "absent.wav": r"absent\.wav: cannot read: No such file or directory",
     }
-    assert run(folder, "model", *bad, "zoo/half.wav") == 1
+
+
+def test_what_cannot_be_read_is_reported_and_the_rest_judged(detector, capsys):
+    bad = write_bad_files(detector[1])
+    assert run("model", *bad, "zoo/half.wav") == 1
     captured = capsys.readouterr()
     assert captured.out.startswith("zoo/half.wav: ") and len(captured.out.splitlines()) == 1
     errors = [line for line in captured.err.splitlines() if line.startswith("ERROR")]
     assert len(errors) == len(bad) and "Traceback" not in captured.err
-    for message in bad.values():
-        assert any(re.search(r"ERROR \(sd-detect\) " + message, line) for line in errors), (
-            message,
-            errors,
-        )
+    for words, line in zip(bad.values(), errors):
+        assert re.match(rf"ERROR \(sd-detect\) {words}", line)
     assert f"done 1 judgements, {len(bad)} files could not be read" in captured.err
-    assert run(folder, "--allow-narrowband", "model", "8k.wav") == 0
+    assert run("--allow-narrowband", "model", "8k.wav") == 0
     assert "narrow-band" in capsys.readouterr().out
-    assert run(folder, "model", "zoo/a.wav", "nothing") == 1
+
+
+def test_a_folder_without_sounds_and_an_output_that_cannot_be_written(detector, tmp_path, capsys):
+    assert run("model", "zoo/a.wav", str(tmp_path)) == 1
     captured = capsys.readouterr()
-    assert (
-        captured.out == ""
-        and "nothing: this folder has no sound file" in captured.err
-    )
-    assert run(folder, "--json=absent/out.json", "model", "zoo/a.wav") == 1
+    assert captured.out == "" and f"{tmp_path}: this folder has no sound file" in captured.err
+    assert run("--json=absent/out.json", "model", "zoo/a.wav") == 1
     captured = capsys.readouterr()
     assert captured.out == "" and "absent/out.json" in captured.err
 
 
 def test_a_length_that_nobody_knows(detector, capsys):
     """FLAC as an encoder writes it into a pipe."""
-    folder, _ = detector
-    data = bytearray((folder / "zoo/deep/a.flac").read_bytes())
+    with open("zoo/deep/a.flac", "rb") as file:
+        data = bytearray(file.read())
     data[21] &= 0xF0  # the 36 bits of the number of samples
     data[22:26] = bytes(4)
-    (folder / "piped.flac").write_bytes(data)
-    assert run(folder, "model", "piped.flac", "zoo/half.wav") == 1
+    with open("piped.flac", "wb") as file:
+        file.write(data)
+    assert run("model", "piped.flac", "zoo/half.wav") == 1
     captured = capsys.readouterr()
-    assert (
-        captured.out.startswith("zoo/half.wav: ")
-        and "piped.flac: the header does not tell the length" in captured.err
-    )
+    assert captured.out.startswith("zoo/half.wav: ")
+    assert "piped.flac: the header does not tell the length" in captured.err
+
+
+def test_samples_that_features_refuse_are_reported_with_their_file(detector, monkeypatch, capsys):
+    def refuse(*_):
+        raise ValueError("no features")
+
+    loaded = load_model("model")
+    monkeypatch.setattr("sdtools.bin.detect.load_model", lambda _: loaded)
+    monkeypatch.setattr("sdtools.detect.model.System.score", refuse)
+    assert run("model", "zoo/a.wav", "zoo/half.wav") == 1
+    err = capsys.readouterr().err
+    assert "zoo/a.wav: no features" in err and "zoo/half.wav: no features" in err
 
 
 def test_a_window_that_is_bad_keeps_those_before(detector):
-    folder, x = detector
-    soundfile.write(
-        folder / "late.wav",
-        np.concatenate([np.tile(x, 10), [np.nan] * 100]),
-        RATE_HZ,
-        subtype="FLOAT",
-    )
-    assert run(folder, "--window-sec=9", "--json=out.json", "model", "late.wav") == 1
-    first = json.loads((folder / "out.json").read_text())["results"][0]
+    late = np.concatenate([np.tile(detector[1], 10), [np.nan] * 100])
+    soundfile.write("late.wav", late, RATE_HZ, subtype="FLOAT")
+    assert run("--window-sec=9", "--json=out.json", "model", "late.wav") == 1
+    with open("out.json") as file:
+        first = json.load(file)["results"][0]
     assert first["start_sec"] == 0 and first["llr"] is not None
 
 
-def test_a_threshold_that_nothing_passes(detector, capsys):
-    folder, _ = detector
-    about = json.loads((folder / "model/model.json").read_text())
-    about["thresholds"]["thresholds"] = {"eer": {"threshold": "inf"}}
-    shutil.copytree(folder / "model", folder / "strict")
-    (folder / "strict/model.json").write_text(json.dumps(about))
-    assert run(folder, "--json=out.json", "strict", "zoo/a.wav") == 0
+def test_a_threshold_that_nothing_passes(detector, tmp_path, capsys):
+    thresholds = {"eer": {"threshold": "inf", "p_miss": 1, "p_false_alarm": 0}}
+    strict = tmp_path / "strict"
+    write_tiny_model(strict, tmp_path / "sources", thresholds)
+    (result,) = results_of(str(strict), "zoo/a.wav")
+    assert result["threshold"] == "inf"
     captured = capsys.readouterr()
-    assert (
-        "WARNING (sd-detect) strict: threshold eer is infinite" in captured.err
-        and "replayed (" in captured.out
-    )
-    assert json.loads((folder / "out.json").read_text())["results"][0]["threshold"] == "inf"
-    assert run(folder, "--threshold=bayes", "strict", "zoo/a.wav") == 1
-    assert "strict: threshold: got bayes, need one of eer" in capsys.readouterr().err
+    assert f"WARNING (sd-detect) {strict}: the threshold eer is infinite" in captured.err
+    assert "replayed (" in captured.out
+    assert run("--threshold=bayes", str(strict), "zoo/a.wav") == 1
+    assert f"{strict}: threshold: expected eer, found bayes" in capsys.readouterr().err
 
 
 def test_commands_of_a_script_file_run_only_if_allowed(detector, capsys):
-    folder, _ = detector
-    (folder / "pipe.scp").write_text("u1 cat zoo/a.wav |\n")
-    assert run(folder, "model", "scp:pipe.scp") == 1
+    with open("pipe.scp", "w") as file:
+        file.write("u1 cat zoo/a.wav |\n")
+    assert run("model", "scp:pipe.scp") == 1
     assert "Use --allow-pipes=true" in capsys.readouterr().err
-    assert run(folder, "--allow-pipes", "model", "scp:pipe.scp") == 0
+    assert run("--allow-pipes", "model", "scp:pipe.scp") == 0
 
 
 @pytest.mark.parametrize(
     ("option", "message"),
     [
-        ("--prior=1", "--prior: got 1.0, need more than 0"),
-        ("--window-sec=0.5", "--window-sec: got 0.5, need 1 to 3600"),
+        ("--prior=1", "--prior: expected more than 0 and less than 1, found 1.0"),
+        ("--window-sec=0.5", "--window-sec: expected 1 to 3600, found 0.5"),
         ("--threshold=best", "--threshold: expected eer or bayes or false_alarm, found 'best'"),
     ],
 )
 def test_settings_that_are_refused(detector, capsys, option, message):
-    assert run(detector[0], option, "model", "zoo/a.wav") == 1
+    assert run(option, "model", "zoo/a.wav") == 1
     assert message in capsys.readouterr().err
 
 
 def test_info(detector, capsys):
-    assert run(detector[0], "--info", "model") == 0
+    assert run("--info", "model") == 0
     about = json.loads(capsys.readouterr().out)
-    assert (
-        about["note"] == "Trained on noise."
-        and about["thresholds"]["thresholds"] == THRESHOLDS
-        and "files" not in about
-    )
-    assert run(detector[0], "model") == 1
-    assert "sound files: got none, need one or more, or --info" in capsys.readouterr().err
-    assert run(detector[0], "model", "") == 1
-    assert "sound file: got an empty name, need a path" in capsys.readouterr().err
+    assert about["note"] == "Made of random numbers." and "files" not in about
+    assert about["thresholds"]["thresholds"] == THRESHOLDS
+    assert run("model") == 1
+    assert "sound files: expected one or more, or --info, found none" in capsys.readouterr().err
+    assert run("model", "") == 1
+    assert "sound file: the name is empty" in capsys.readouterr().err
+
+
+def test_a_model_directory_of_another_place(detector, tmp_path):
+    shutil.copytree("model", tmp_path / "copy")
+    (result,) = results_of(str(tmp_path / "copy"), "zoo/a.wav")
+    assert result["llr"] == load_model("model").score(detector[1], RATE_HZ)
