@@ -65,6 +65,7 @@ from sdtools.scoring.fusion import Fusion
 from sdtools.tables import specifiers
 from sdtools.tables import table as tables
 from sdtools.tables.input import split_offset
+from sdtools.tables.random_table import open_random_table
 
 ROOT = Path(__file__).parents[2]
 OURS = tuple(f"{ROOT / folder}/" for folder in ("sdtools", "utils", "local"))
@@ -591,7 +592,7 @@ def table_readers():
                     assert kind != "matrix" or not is_compressed or np.isfinite(value).all()
 
         def by_key(rspecifier, kind=kind):
-            with tables.open_random_table(rspecifier, kind) as table:
+            with open_random_table(rspecifier, kind) as table:
                 for key in ("a", "b", "zz"):
                     if key in table:
                         assert table[key] is not None
