@@ -53,6 +53,7 @@ from sdtools.bin import report as sd_report
 from sdtools.cli import extraction
 from sdtools.cli.command import MAX_MESSAGE, Log
 from sdtools.detect import model
+from sdtools.errors import SdWarning
 from sdtools.features.cqcc import CqccOptions
 from sdtools.features.postprocess import PostOptions
 from sdtools.gmm import io as gmm_io
@@ -175,7 +176,7 @@ def watched(num_bytes, max_sec=MAX_SEC):
     if time.process_time() - started > max_sec:
         raise Lost(f"took {time.process_time() - started:.1f} s")
     for warning in caught:
-        if warning.category is not UserWarning:
+        if warning.category not in (UserWarning, SdWarning):
             raise Lost(f"{warning.category.__name__}: {warning.message}")
 
 
