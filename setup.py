@@ -20,6 +20,7 @@ setup(
     install_requires=[
         "numpy>=1.26",
         "scipy>=1.11",
+        "kaldiio>=2.18",
         "soundfile>=0.12",
         "joblib>=1.3",
         "numba>=0.59",
@@ -34,7 +35,6 @@ setup(
             "pytest-xdist>=3.5",
             "hypothesis>=6.100",
             "kaldi-native-io>=1.22",
-            "kaldiio>=2.18",
             "scikit-learn>=1.4",
             "selenium>=4.15",
             "mypy>=1.10",

@@ -23,6 +23,8 @@ from sdtools.options import save_settings
 from sdtools.tables import objects
 from sdtools.tables import table as tables
 from sdtools.tables.input import TABLE, open_input
+from sdtools.tables.random_table import RandomTable, open_random_table
+from sdtools.tables.specifiers import parse_rspecifier
 
 
 @dataclass(frozen=True)
@@ -119,8 +121,8 @@ def body(context: Context) -> int:
 
     with contextlib.ExitStack() as stack:
 
-        def by_key(name: str, kind: str) -> tables.RandomTable:
-            return stack.enter_context(tables.open_random_table(name, kind, allow_pipes))
+        def by_key(name: str, kind: str) -> RandomTable:
+            return stack.enter_context(open_random_table(name, kind, allow_pipes))
 
         stack.enter_context(
             np.errstate(over="ignore", invalid="ignore")
@@ -180,7 +182,7 @@ def body(context: Context) -> int:
 
 def check_can_be_read_twice(rspecifier: str) -> None:
     """Refuse standard input and the like."""
-    name = tables.parse_rspecifier(rspecifier)[2]
+    name = parse_rspecifier(rspecifier)[2]
     if name in ("", "-") or (os.path.exists(name) and not os.path.isfile(name)):
         raise ValueError(
             f"{rspecifier}: got a stream, need a file or a command to read twice for --utt2spk. Write it to a file first"

@@ -1,102 +1,121 @@
-"""Kaldi's compressed matrices, values to codes and back; codes and values are Kaldi's to the last bit.
+"""Kaldi's compressed matrices: values to codes and back, equal to Kaldi's to the last bit.
 
-``CM2`` and ``CM3`` hold 16 and 8 bits a value, equal steps of one extent. ``CM`` holds 8 bits a value, which are steps on three straight
-lines between the minimum, the quartiles and the maximum of its column; these four are 16-bit steps of one extent.
+kaldiio reads and writes the header and knows the methods. The arithmetic is done here, because
+kaldiio's differs from Kaldi's: values outside of the extent wrap around, last bits differ in both
+directions, and matrices of fewer than four rows get other corners.
+
+`CM2` and `CM3` hold 16 and 8 bits per value: equal steps of one extent. `CM` holds 8 bits per
+value: steps on three straight lines between the minimum, the quartiles and the maximum of its
+column; these four corners are 16-bit steps of one extent.
 """
 
-import numpy as np
+from __future__ import annotations
 
-METHODS = {  # by Kaldi's number, 1 being 2 or 3: tag, and start and extent where they do not come from the values
-    2: (b"CM ", None),
-    3: (b"CM2", None),
-    4: (b"CM2", (-32768.0, 65535.0)),
-    5: (b"CM3", None),
-    6: (b"CM3", (0.0, 255.0)),
-    7: (b"CM3", (0.0, 1.0)),
-}
-MAX_AUTO_ROWS = 8  # up to which method 1 takes 16 bits
+import numpy as np
+from kaldiio.compression_header import (
+    GlobalHeader,
+    kOneByteUnsignedInteger,
+    kOneByteZeroOne,
+    kTwoByteSignedInteger,
+)
+from kaldiio.matio import read_token
+
+from sdtools.tables.input import Input
+
+FIXED_EXTENT = (kTwoByteSignedInteger, kOneByteUnsignedInteger, kOneByteZeroOne)
 NUM_CORNERS = 4
 FIRST_CODES = np.array([0, 64, 192])  # of the three lines of a column
 NUM_STEPS = np.array([64, 128, 63])
-LINES = np.repeat(
-    [0, 1, 2], NUM_STEPS + np.array([1, 0, 0])
-)  # of every code, and its place on the line
-STEPS = (np.arange(256) - FIRST_CODES[LINES]).astype(np.float32)
+LINES = np.repeat([0, 1, 2], NUM_STEPS + np.array([1, 0, 0]))  # the line of every code
+STEPS = (np.arange(256) - FIRST_CODES[LINES]).astype(np.float32)  # its place on the line
 SHARES = 1.0 / NUM_STEPS[LINES]
 BLOCK = 1 << 16  # values expanded at once
 U1, U2 = np.dtype("u1"), np.dtype("<u2")
 
 
-def layout(tag, num_rows, num_cols):
-    """Types and shapes of the arrays that hold a matrix."""
-    if tag == b"CM ":
-        return [(U2, (num_cols, NUM_CORNERS)), (U1, (num_cols, num_rows))]
-    return [(U2 if tag == b"CM2" else U1, (num_rows, num_cols))]
+def layout(header: GlobalHeader) -> list[tuple[np.dtype, tuple[int, int]]]:
+    """Types and shapes of the arrays behind a header."""
+    if header.type == "CM":
+        return [(U2, (header.cols, NUM_CORNERS)), (U1, (header.cols, header.rows))]
+    return [(U2 if header.type == "CM2" else U1, (header.rows, header.cols))]
 
 
-def expand(start, extent, arrays):
-    """Return the matrix, float32, that arrays as in ``layout`` hold."""
-    if len(arrays) == 1:
-        (steps,) = arrays
-        return np.float32(start) + steps * np.float32(
-            float(extent) * (1.0 / np.iinfo(steps.dtype).max)
-        )
-    percentiles, codes = arrays
-    num_cols, num_rows = codes.shape
-    matrix = np.empty((num_rows, num_cols), np.float32)
-    size = max(1, BLOCK // num_rows)
-    for first in range(0, num_cols, size):
-        corners = _corners(percentiles[first : first + size], start, extent)
-        for row in range(0, num_rows, BLOCK):
-            block = codes[first : first + size, row : row + BLOCK]
+def read_codes(source: Input) -> tuple[GlobalHeader, list[np.ndarray]]:
+    r"""Return the header and the arrays of a compressed matrix, from its `\0B` on."""
+    source.read(2)
+    header = GlobalHeader.read(source, read_token(source))
+    codes = []
+    for dtype, shape in layout(header):
+        data = source.read(dtype.itemsize * shape[0] * shape[1])
+        codes.append(np.frombuffer(data, dtype).reshape(shape))
+    return header, codes
+
+
+def expand(header: GlobalHeader, codes: list[np.ndarray]) -> np.ndarray:
+    """Return the matrix, float32, of a header and the arrays of `layout`.
+
+    kaldiio rounds in other places, and takes 29 times the memory of the codes of `CM`.
+    """
+    if len(codes) == 1:
+        step = np.float32(float(header.range) * (1.0 / header.c))
+        return np.float32(header.min_value) + codes[0] * step
+    percentiles, codes_by_col = codes
+    matrix = np.empty((header.rows, header.cols), np.float32)
+    size = max(1, BLOCK // header.rows)
+    for first in range(0, header.cols, size):
+        corners = _corners(percentiles[first : first + size], header)
+        for row in range(0, header.rows, BLOCK):
+            block = codes_by_col[first : first + size, row : row + BLOCK]
             lines = LINES[block]
             rise = np.take_along_axis(np.diff(corners), lines, axis=1) * STEPS[block]
-            matrix[row : row + BLOCK, first : first + size] = (
-                np.take_along_axis(corners, lines, axis=1) + rise * SHARES[block]
-            ).T
+            values = np.take_along_axis(corners, lines, axis=1) + rise * SHARES[block]
+            matrix[row : row + BLOCK, first : first + size] = values.T
     return matrix
 
 
-def compress(matrix, method):
-    """Return tag, start and extent of the values, and the arrays of ``layout``.
+def compress(matrix: np.ndarray, method: int) -> tuple[GlobalHeader, list[np.ndarray]]:
+    """Return the header of a matrix and the arrays of `layout`.
 
     Parameters
     ----------
-    matrix : ndarray, shape (num_rows, num_cols), float32
-        Finite, not empty. What lies outside of the extent of methods 4, 6 and 7 is set to its nearest end.
-    method : int
+    matrix
+        Shape (num_rows, num_cols), float32, finite, not empty. Values outside of the extent of
+        methods 4, 6 and 7 become its nearest end.
+    method
         Kaldi's number, 1 to 7.
     """
-    if method == 1:
-        method = 2 if len(matrix) > MAX_AUTO_ROWS else 3
-    tag, bounds = METHODS[method]
-    if bounds is None:
-        least, greatest = matrix.flat[matrix.argmin()], matrix.max()  # of 0 and -0, the first
-        if least == greatest:
-            greatest = np.float32(float(least) + (1.0 + abs(float(least))))
-        bounds = least, greatest - least
-    start, extent = map(np.float32, bounds)
-    if tag != b"CM ":
-        return tag, start, extent, [_steps(matrix, start, extent, layout(tag, 1, 1)[0][0])]
-    percentiles = _percentiles(matrix, start, extent)
-    return tag, start, extent, [percentiles, _codes(matrix.T, _corners(percentiles, start, extent))]
+    header = GlobalHeader.compute(matrix, method)
+    if method not in FIXED_EXTENT:
+        least = matrix.flat[matrix.argmin()]  # of 0 and -0 the first; kaldiio takes any
+        if header.min_value == matrix.max():  # kaldiio rounds the greatest value twice
+            header.range = np.float32(float(least) + (1.0 + abs(float(least)))) - least
+        header.min_value = least
+    if header.type != "CM":
+        return header, [_steps(matrix, header, layout(header)[0][0])]
+    percentiles = _percentiles(matrix, header)
+    return header, [percentiles, _codes(matrix.T, _corners(percentiles, header))]
 
 
-def _steps(values, start, extent, dtype):
-    """Numbers of the steps nearest to values."""
-    share = np.clip((values - start) / extent, np.float32(0), np.float32(1))
-    return ((share * np.float32(np.iinfo(dtype).max)).astype(np.float64) + 0.499).astype(dtype)
+def _steps(values: np.ndarray, header: GlobalHeader, dtype: np.dtype) -> np.ndarray:
+    """Numbers of the steps nearest to values.
+
+    kaldiio lets values outside of the extent wrap around, and adds 0.499 in single precision.
+    """
+    shares = (values - np.float32(header.min_value)) / np.float32(header.range)
+    shares = np.clip(shares, np.float32(0), np.float32(1))
+    return ((shares * np.float32(header.c)).astype(np.float64) + 0.499).astype(dtype)
 
 
-def _percentiles(matrix, start, extent):
-    """Steps of minimum, quartiles and maximum of every column, each at least one above the one before."""
+def _percentiles(matrix: np.ndarray, header: GlobalHeader) -> np.ndarray:
+    """Steps of minimum, quartiles and maximum of every column, rising by at least one.
+
+    kaldiio writes them by way of their values, which changes steps where the extent is small.
+    """
     num_rows = len(matrix)
-    ranks = (
-        [0, num_rows // 4, 3 * (num_rows // 4), num_rows - 1]
-        if num_rows > NUM_CORNERS
-        else range(num_rows)
-    )
-    steps = _steps(np.sort(matrix, axis=0)[ranks], start, extent, U2)
+    ranks = [0, num_rows // 4, 3 * (num_rows // 4), num_rows - 1]
+    if num_rows <= NUM_CORNERS:
+        ranks = list(range(num_rows))
+    steps = _steps(np.sort(matrix, axis=0)[ranks], header, U2)
     percentiles = np.zeros((matrix.shape[1], NUM_CORNERS), U2)
     percentiles[:, : len(ranks)] = steps.T
     least, caps = 0, (65532, 65533, 65534, 65535)
@@ -106,18 +125,17 @@ def _percentiles(matrix, start, extent):
     return percentiles
 
 
-def _corners(percentiles, start, extent):
+def _corners(percentiles: np.ndarray, header: GlobalHeader) -> np.ndarray:
     """Values of percentiles, float32."""
-    return np.float32(start) + np.float32(extent) * np.float32(1 / 65535) * percentiles
+    step = np.float32(header.range) * np.float32(1 / 65535)
+    return np.float32(header.min_value) + step * percentiles
 
 
-def _codes(columns, corners):
+def _codes(columns: np.ndarray, corners: np.ndarray) -> np.ndarray:
     """Codes of the values nearest to those of the columns."""
     lines = (columns >= corners[:, 1:2]).astype(np.intp) + (columns >= corners[:, 2:3])
     lower, upper = (np.take_along_axis(corners, lines + i, axis=1) for i in (0, 1))
     with np.errstate(all="ignore"):  # corners may meet: then any code stands for the value
-        share = (columns - lower) / (upper - lower)
-        steps = ((share * NUM_STEPS[lines].astype(np.float32)).astype(np.float64) + 0.5).astype(
-            np.int64
-        )
+        shares = (columns - lower) / (upper - lower) * NUM_STEPS[lines].astype(np.float32)
+        steps = (shares.astype(np.float64) + 0.5).astype(np.int64)
     return (FIRST_CODES[lines] + np.clip(steps, 0, NUM_STEPS[lines])).astype(U1)

@@ -5,11 +5,9 @@ Script files, which hold such names, are read here, too.
 
 from __future__ import annotations
 
-import math
 import os
 import re
 import stat
-import struct
 import subprocess
 import sys
 import time
@@ -173,11 +171,6 @@ class Input:
         stop = min(start + most, self._stop)
         return self._buffer[start:stop].tobytes()
 
-    def peek_struct(self, layout: struct.Struct) -> tuple[Any, ...] | None:
-        """Return the fields of the next bytes, which stay; None if fewer are at hand."""
-        start = self.position - self._base
-        return layout.unpack_from(self._bytes, start) if start + layout.size <= self._stop else None
-
     def read(self, num_bytes: int) -> bytearray | memoryview:
         """Return exactly so many bytes; more than the file holds take no memory."""
         start = self.position - self._base
@@ -187,11 +180,6 @@ class Input:
             return self._bytes[start:stop]
         return self._read_stream(num_bytes) if self.size is None else self._read_file(num_bytes)
 
-    def read_array(self, dtype: np.dtype[Any], shape: tuple[int, ...]) -> np.ndarray:
-        """Return a new array."""
-        num_bytes = dtype.itemsize * math.prod(shape)
-        return np.frombuffer(self.read(num_bytes), dtype).reshape(shape)
-
     def _read_file(self, num_bytes: int) -> memoryview:
         """Bytes of a regular file and, into the buffer, some behind them in one call."""
         position = self.position
@@ -199,7 +187,7 @@ class Input:
         if position + num_bytes > cast(int, self.size):
             left = cast(int, self.size) - position
             self.fail_short(f"{left} bytes", f"{num_bytes} bytes")
-        data = memoryview(np.empty(num_bytes, np.uint8))
+        data = np.empty(num_bytes, np.uint8).data
         num_read = 0
         try:
             while num_read < num_bytes:  # at most 2 GiB come at once

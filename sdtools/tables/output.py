@@ -100,7 +100,7 @@ class Output:
     @property
     def target(self) -> str | None:
         """The real path of a regular file."""
-        return self.whole and self.whole.target
+        return self.whole.target if self.whole else None
 
     @contextmanager
     def errors(self) -> Iterator[None]:

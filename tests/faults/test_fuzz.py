@@ -53,6 +53,7 @@ from sdtools.bin import report as sd_report
 from sdtools.cli import extraction
 from sdtools.cli.command import MAX_MESSAGE, Log
 from sdtools.detect import model
+from sdtools.errors import SdWarning
 from sdtools.features.cqcc import CqccOptions
 from sdtools.features.postprocess import PostOptions
 from sdtools.gmm import io as gmm_io
@@ -65,6 +66,7 @@ from sdtools.scoring.fusion import Fusion
 from sdtools.tables import specifiers
 from sdtools.tables import table as tables
 from sdtools.tables.input import split_offset
+from sdtools.tables.random_table import open_random_table
 
 ROOT = Path(__file__).parents[2]
 OURS = tuple(f"{ROOT / folder}/" for folder in ("sdtools", "utils", "local"))
@@ -174,7 +176,7 @@ def watched(num_bytes, max_sec=MAX_SEC):
     if time.process_time() - started > max_sec:
         raise Lost(f"took {time.process_time() - started:.1f} s")
     for warning in caught:
-        if warning.category is not UserWarning:
+        if warning.category not in (UserWarning, SdWarning):
             raise Lost(f"{warning.category.__name__}: {warning.message}")
 
 
@@ -591,7 +593,7 @@ def table_readers():
                     assert kind != "matrix" or not is_compressed or np.isfinite(value).all()
 
         def by_key(rspecifier, kind=kind):
-            with tables.open_random_table(rspecifier, kind) as table:
+            with open_random_table(rspecifier, kind) as table:
                 for key in ("a", "b", "zz"):
                     if key in table:
                         assert table[key] is not None

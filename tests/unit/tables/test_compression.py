@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from kaldiio.compression_header import GlobalHeader
 
 from sdtools.tables.compression import compress, expand, layout
 
@@ -12,26 +13,26 @@ FEATS = np.random.default_rng(0).standard_normal((50, 4)).astype(np.float32)
 
 
 def round_trip(matrix, method):
-    _, start, extent, codes = compress(matrix, method)
-    return expand(start, extent, codes)
+    return expand(*compress(matrix, method))
 
 
 @pytest.mark.parametrize(
     ("method", "num_rows", "tag"),
-    [(1, 8, b"CM2"), (1, 9, b"CM "), (2, 1, b"CM "), (4, 9, b"CM2"), (7, 9, b"CM3")],
+    [(1, 8, "CM2"), (1, 9, "CM"), (2, 1, "CM"), (4, 9, "CM2"), (7, 9, "CM3")],
 )
 def test_method_sets_the_form(method, num_rows, tag):
-    got, _, _, codes = compress(FEATS[:num_rows], method)
-    assert got == tag
-    assert [(part.dtype, part.shape) for part in codes] == layout(tag, num_rows, 4)
+    header, codes = compress(FEATS[:num_rows], method)
+    assert (header.type, header.rows, header.cols) == (tag, num_rows, 4)
+    assert [(part.dtype, part.shape) for part in codes] == layout(header)
 
 
 @pytest.mark.parametrize("shape", [(1, 200_000), (200_000, 1), (500, 400)])
 def test_memory_is_in_proportion_to_the_values(shape):
-    parts = [np.zeros(size, dtype) for dtype, size in layout(b"CM ", *shape)]
+    header = GlobalHeader("CM", 0.0, 1.0, *shape)
+    codes = [np.zeros(size, dtype) for dtype, size in layout(header)]
     tracemalloc.start()
     try:
-        matrix = expand(0.0, 1.0, parts)
+        matrix = expand(header, codes)
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
@@ -48,9 +49,8 @@ def test_error_is_at_most_half_a_step_of_the_extent(method, steps):
 def test_error_by_column_is_at_most_half_a_step_between_quartiles():
     wide = FEATS * [1, 10, 100, 0.1]
     got = round_trip(wide.astype(np.float32), 2)
-    step = (
-        np.diff(np.quantile(wide, [0, 0.25, 0.75, 1], axis=0), axis=0) / [[64], [128], [63]]
-    ).max(axis=0)
+    quartiles = np.quantile(wide, [0, 0.25, 0.75, 1], axis=0)
+    step = (np.diff(quartiles, axis=0) / [[64], [128], [63]]).max(axis=0)
     assert (np.abs(got - wide) <= 0.8 * step + 2 * np.ptp(wide) / 65535).all()
 
 
@@ -59,14 +59,14 @@ def test_error_by_column_is_at_most_half_a_step_between_quartiles():
 )
 def test_values_outside_of_a_fixed_extent_are_held_at_its_ends(method, least, greatest):
     values = np.array([[-1e9, least - 0.1, least, greatest, greatest + 0.6, 1e9]], np.float32)
-    np.testing.assert_allclose(
-        round_trip(values, method), [[least] * 3 + [greatest] * 3], rtol=1e-6
-    )
+    want = [[least] * 3 + [greatest] * 3]
+    np.testing.assert_allclose(round_trip(values, method), want, rtol=1e-6)
 
 
 @pytest.mark.parametrize("zeros", [[0.0, -0.0], [-0.0, 0.0]])
 def test_sign_of_a_least_zero_is_that_of_the_first(zeros):
-    assert np.signbit(compress(np.array([zeros], np.float32), 3)[1]) == np.signbit(zeros[0])
+    header, _ = compress(np.array([zeros], np.float32), 3)
+    assert np.signbit(header.min_value) == np.signbit(zeros[0])
 
 
 @given(values=arrays(np.int16, (3, 4)))
@@ -81,9 +81,8 @@ def test_sixteen_bit_integers_come_back_exactly(values):
 )
 def test_constant_matrix_comes_back(value, num_rows, method):
     got = round_trip(np.full((num_rows, 2), value, np.float32), method)
-    np.testing.assert_allclose(
-        got, value, rtol=2e-4, atol=2e-4
-    )  # percentiles must rise, by a step of 1 + |value| over 65535
+    # Percentiles must rise, by a step of 1 + |value| over 65535.
+    np.testing.assert_allclose(got, value, rtol=2e-4, atol=2e-4)
 
 
 @pytest.mark.parametrize("method", range(1, 8))

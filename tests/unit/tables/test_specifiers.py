@@ -1,8 +1,8 @@
 import re
 
 import pytest
+from fields import fails
 
-from sdtools.errors import SdError
 from sdtools.tables.specifiers import parse_rspecifier, parse_wspecifier
 
 
@@ -53,9 +53,7 @@ def test_parts_of_a_table_to_write(wspecifier, parts):
     ],
 )
 def test_other_names_of_tables_are_refused(rspecifier):
-    with pytest.raises(
-        SdError, match=re.escape(repr(rspecifier)) + ": not (the name of a table|a table to read)"
-    ):
+    with fails(who=repr(rspecifier), what=re.compile("^name of a table( to read)?$")):
         parse_rspecifier(rspecifier)
 
 
@@ -71,9 +69,6 @@ def test_other_names_of_tables_are_refused(rspecifier):
     ],
 )
 def test_names_that_mean_something_else_to_a_reader_are_not_written(name):
-    with pytest.raises(
-        SdError,
-        match=re.escape(repr(name))
-        + ": not a table to write, need a file without | or :number at its end. ",
-    ):
+    need, hint = "a file without | or :number at its end", re.compile("^Rename ")
+    with fails(who=repr(name), what="name of a table to write", need=need, hint=hint):
         parse_wspecifier(name)

@@ -1,18 +1,24 @@
 import os
+import re
 import threading
 from pathlib import Path
 
 import kaldi_native_io as kaldi
 import numpy as np
 import pytest
+from fields import fails
 
-from sdtools.errors import SdError
-from sdtools.tables.table import KINDS, open_random_table, open_table, open_writer
+from sdtools.errors import SdError, SdWarning
+from sdtools.tables.objects import KINDS
+from sdtools.tables.random_table import open_random_table
+from sdtools.tables.table import open_table, open_writer
+
+ABSENT = "cannot write: No such file or directory"
 
 
 @pytest.fixture
 def feats(tmp_path, monkeypatch):
-    """Write ``feats.ark`` and ``feats.scp`` of five random matrices into the working directory; return the matrices."""
+    """Write five random matrices to feats.ark and feats.scp; return them."""
     monkeypatch.chdir(tmp_path)
     rng = np.random.default_rng(1)
     table = {f"utt{i}": rng.standard_normal((4 + i, 3)).astype(np.float32) for i in range(5)}
@@ -32,9 +38,7 @@ def read(rspecifier, kind="matrix", **options):
 
 
 def same(a, b):
-    return list(a) == list(b) and all(
-        np.array_equal(a[key], b[key], equal_nan=np.asarray(b[key]).dtype.kind == "f") for key in b
-    )
+    return list(a) == list(b) and all(np.array_equal(a[key], b[key]) for key in b)
 
 
 # ---- reading
@@ -52,7 +56,7 @@ def test_every_way_to_name_a_table_gives_the_same(feats):
         assert same(read(rspecifier), feats)
 
 
-def test_entries_say_where_they_stand(feats):
+def test_entries_know_their_place(feats):
     with open_table("scp:feats.scp") as table:
         assert [entry.where for entry in table] == [f"feats.scp:{i}" for i in range(1, 6)]
         assert table.num_entries == 5
@@ -65,21 +69,16 @@ def test_entries_say_where_they_stand(feats):
 def test_script_file_in_any_order_and_from_threads(feats):
     lines = Path("feats.scp").read_text().splitlines()
     Path("shuffled.scp").write_text("\n".join(lines[i] for i in (3, 0, 4, 2, 1)))
-    assert {key: value.tolist() for key, value in read("scp:shuffled.scp").items()} == {
-        key: value.tolist() for key, value in feats.items()
-    }
+    shuffled = read("scp:shuffled.scp")
+    assert same({key: shuffled[key] for key in feats}, feats)
     with open_table("scp:shuffled.scp") as table:
         entries = list(table) * 40
         bad = []
-        threads = [
-            threading.Thread(
-                target=lambda part: bad.extend(
-                    e.key for e in part if not np.array_equal(e.load(), feats[e.key])
-                ),
-                args=(entries[i::4],),
-            )
-            for i in range(4)
-        ]
+
+        def load(part):
+            bad.extend(e.key for e in part if not np.array_equal(e.load(), feats[e.key]))
+
+        threads = [threading.Thread(target=load, args=(entries[i::4],)) for i in range(4)]
         for thread in threads:
             thread.start()
         for thread in threads:
@@ -88,17 +87,17 @@ def test_script_file_in_any_order_and_from_threads(feats):
 
 
 def test_script_file_of_files_ranges_and_blanks(feats):
-    with open_writer("ark:one.ark") as writer:
-        writer.write("k", feats["utt1"])
-    data = Path("one.ark").read_bytes()[2:]
-    Path("name with:colon").write_bytes(data)
-    with open("x.scp", "w", encoding="utf-8", newline="") as file:
-        file.write(
-            "a \t name with:colon\r\n  b\tone.ark:2[0:1]  \nc one.ark:2[:,1:2]\nd one.ark:2[2:3,0:0]"
-        )
-    table = read("scp:x.scp")
     x = feats["utt1"]
-    assert same(table, {"a": x, "b": x[:2], "c": x[:, 1:], "d": x[2:4, :1]})
+    write("ark:one.ark", {"k": x})
+    Path("name with:colon").write_bytes(Path("one.ark").read_bytes()[2:])
+    lines = (
+        b"a \t name with:colon\r\n",
+        b"  b\tone.ark:2[0:1]  \n",
+        b"c one.ark:2[:,1:2]\n",
+        b"d one.ark:2[2:3,0:0]",
+    )
+    Path("x.scp").write_bytes(b"".join(lines))
+    assert same(read("scp:x.scp"), {"a": x, "b": x[:2], "c": x[:, 1:], "d": x[2:4, :1]})
 
 
 def test_bad_entry_leaves_a_script_file_usable(feats):
@@ -110,13 +109,10 @@ def test_bad_entry_leaves_a_script_file_usable(feats):
             try:
                 entry.load()
             except SdError as e:
-                failed.append((entry.key, str(e)))
-    assert [key for key, _ in failed] == ["gone", "bad", "odd"]
-    assert (
-        failed[0][1]
-        == "absent.ark: cannot read: No such file or directory. Check the path."
-    )
-    assert failed[1][1].startswith("feats.ark:3: object: got ")
+                failed.append((entry.key, e.who, e.what))
+    absent = "cannot read: No such file or directory"
+    assert failed[:2] == [("gone", "absent.ark", absent), ("bad", "feats.ark:3", "object")]
+    assert [key for key, *_ in failed] == ["gone", "bad", "odd"]
 
 
 def test_permissive_skips_exactly_the_bad_entries(feats):
@@ -124,13 +120,13 @@ def test_permissive_skips_exactly_the_bad_entries(feats):
     lines[1:1] = ["gone absent.ark:5", "bad feats.ark:3"]
     lines.append("range feats.ark:5[0:900]")
     Path("p.scp").write_text("\n".join(lines))
-    with open_table("scp,p:p.scp") as table, pytest.warns(UserWarning) as caught:
+    with open_table("scp,p:p.scp") as table, pytest.warns(SdWarning) as caught:
         assert same({entry.key: entry.load() for entry in table}, feats)
         assert (table.num_entries, table.num_skipped) == (8, 3)
-    assert [str(w.message).split(" skipped: ")[0] for w in caught] == [
-        "p.scp:2: gone",
-        "p.scp:3: bad",
-        "p.scp:8: range",
+    assert [w.message.who for w in caught] == [
+        "p.scp:2: gone skipped: absent.ark",
+        "p.scp:3: bad skipped: feats.ark:3",
+        "p.scp:8: range skipped: feats.ark:5",
     ]
 
 
@@ -152,279 +148,88 @@ def test_archive_cut_at_any_byte_is_an_error_or_exact(tmp_path, monkeypatch, opt
         except SdError:
             assert end < len(data)
         else:
-            assert len(got) == 2 or (
-                rspecifier[:3] == "ark" and (end == 0 or end in (second - 1, second))
-            )
+            is_between = rspecifier[:3] == "ark" and end in (0, second - 1, second)
+            assert len(got) == 2 or is_between
         assert all(np.array_equal(got[key], whole[key]) for key in got)
         Path("cut.ark").write_bytes(data)
 
 
 def test_permissive_archive_ends_where_the_damage_begins(feats):
     os.truncate("feats.ark", os.path.getsize("feats.ark") - 1)
-    with (
-        open_table("ark,p:feats.ark") as table,
-        pytest.warns(UserWarning, match="reading ends here: feats.ark:.*[Tt]he file is cut short"),
-    ):
+    with open_table("ark,p:feats.ark") as table, pytest.warns(SdWarning) as caught:
         assert [entry.key for entry in table] == ["utt0", "utt1", "utt2", "utt3"]
         assert table.num_skipped == 1
+    (warning,) = (w.message for w in caught)
+    assert warning.who.startswith("reading ends here: feats.ark:")
+    assert "cut short" in warning.hint
 
 
 def test_failing_pipe_is_an_error_even_after_whole_data(feats):
-    with pytest.raises(SdError, match="exit status of the command: expected 0, found 7"):
-        read("ark:cat feats.ark; exit 7 |")
-    with pytest.raises(SdError, match="exit status of the command: expected 0, found 127"):
-        read("ark:no-such-command |")
+    for command, status in (("cat feats.ark; exit 7 |", 7), ("no-such-command |", 127)):
+        with fails(who=command, got=status, need=0):
+            read(f"ark:{command}")
 
 
 def test_pipe_inside_a_script_file_runs_only_if_allowed(feats):
     Path("x.scp").write_text("a touch ran; tail -c +6 feats.ark |\nb tail -c +6 feats.ark |[0:1]\n")
-    with pytest.raises(
-        SdError, match="Use --allow-pipes=true if you trust the script file"
-    ):
+    with fails(hint=re.compile("--allow-pipes=true")):
         read("scp:x.scp")
     assert not os.path.exists("ran")
     assert same(read("scp:x.scp", allow_pipes=True), {"a": feats["utt0"], "b": feats["utt0"][:2]})
     assert os.path.exists("ran")
     Path("y.scp").write_text("a tail -c +6 feats.ark; exit 3 |\n")
-    with pytest.raises(SdError, match="exit status of the command: expected 0, found 3"):
+    with fails(who="tail -c +6 feats.ark; exit 3 |", got=3):
         read("scp:y.scp", allow_pipes=True)
 
 
+@pytest.mark.parametrize("opener", [open_table, open_random_table])
+def test_bad_line_is_refused_before_the_first_entry(tmp_path, opener):
+    (tmp_path / "x.scp").write_bytes(b"a x\nb \n")
+    with fails(who=f"{tmp_path}/x.scp:2", what="line"):
+        opener(f"scp,p:{tmp_path}/x.scp")
+
+
 @pytest.mark.parametrize(
-    ("text", "message"),
+    "data",
     [
-        (
-            b"a x\n\nb y\n",
-            "x.scp:2: line: expected a key and a value in UTF-8, found b''. Complete or remove",
-        ),
-        (b"a x\nb \n", "x.scp:2: line: expected a key and a value in UTF-8, found b'b '"),
-        (b"a x\nb \xff\n", "x.scp:2: line: expected"),
-    ],
-)
-def test_bad_lines_are_named(tmp_path, monkeypatch, text, message):
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "x.scp").write_bytes(text)
-    for opener in (open_table, open_random_table):
-        with pytest.raises(SdError, match=message):
-            opener("scp,p:x.scp")
-
-
-def test_archive_with_a_bad_key_is_refused(tmp_path):
-    for data in (
         b"a\x01 [ ]\n",
         b"\xff [ ]\n",
         b"\0\0\0\0a [ ]\n",
         bytes(10_000_000),
         b"k" * 70_000 + b" [ ]\n",
-    ):
-        (tmp_path / "x.ark").write_bytes(data)
-        with pytest.raises(
-            SdError,
-            match=r"x.ark:\d+: key: got b.*, need printable text; damage or a wrong size before it",
-        ):
-            read(f"ark:{tmp_path}/x.ark")
+    ],
+    ids=lambda data: repr(data[:8]),
+)
+def test_archive_with_a_bad_key_is_refused(tmp_path, data):
+    (tmp_path / "x.ark").write_bytes(data)
+    where, got = re.compile(r"x.ark:\d+$"), re.compile("^b'")
+    with fails(who=where, what="key", got=got, need="printable text"):
+        read(f"ark:{tmp_path}/x.ark")
 
 
 def test_tabs_newlines_and_long_keys_between_entries(tmp_path):
     long = "k" * 3000
     (tmp_path / "x.ark").write_bytes(b"a\t1 2\r\n\n  b \nc\n" + long.encode() + b" x\n")
-    assert read(f"ark:{tmp_path}/x.ark", "tokens") == {
-        "a": ["1", "2"],
-        "b": [],
-        "c": [],
-        long: ["x"],
-    }
+    want = {"a": ["1", "2"], "b": [], "c": [], long: ["x"]}
+    assert read(f"ark:{tmp_path}/x.ark", "tokens") == want
 
 
 def test_pickled_archive_is_refused(tmp_path):
-    (tmp_path / "x.ark").write_bytes(
-        b"a PKLcos\nsystem\n(S'touch %s/ran'\ntR." % str(tmp_path).encode()
-    )
+    payload = b"cos\nsystem\n(S'touch %s/ran'\ntR." % str(tmp_path).encode()
+    (tmp_path / "x.ark").write_bytes(b"a PKL" + payload)
     (tmp_path / "x.scp").write_text(f"a {tmp_path}/x.ark:2\n")
     for rspecifier in (f"ark:{tmp_path}/x.ark", f"scp:{tmp_path}/x.scp"):
         for kind in list(KINDS)[:5]:
-            with pytest.raises(SdError, match="object: got"):
+            with fails(what="object"):
                 read(rspecifier, kind)
     assert not (tmp_path / "ran").exists()
 
 
 def test_unknown_kind_is_refused(tmp_path):
+    need = re.compile("^one of matrix, vector, int")
     for opener in (open_table, open_random_table, open_writer):
-        with pytest.raises(
-            SdError, match="kind of table: got 'wave', need one of matrix, vector, int"
-        ):
+        with fails(what="kind of table", got="'wave'", need=need):
             opener(f"ark:{tmp_path}/x.ark", "wave")
-
-
-# ---- by key
-
-
-@pytest.mark.parametrize("rspecifier", ["ark:feats.ark", "scp:feats.scp", "ark:cat feats.ark |"])
-def test_values_by_key(feats, rspecifier):
-    with open_random_table(rspecifier) as table:
-        assert "utt3" in table
-        assert "utt9" not in table
-        for key in ("utt4", "utt0", "utt4"):
-            assert np.array_equal(table[key], feats[key])
-        with pytest.raises(
-            SdError,
-            match="key: got utt9, which is not there. Check that both tables come from the same data",
-        ):
-            table["utt9"]
-
-
-def test_status_of_a_command_is_judged_though_keys_were_not_all_asked_for(feats):
-    rspecifier = "ark:cat feats.ark; exit 3 |"
-    with (
-        pytest.raises(SdError, match="exit status of the command: expected 0, found 3"),
-        open_random_table(rspecifier) as table,
-    ):
-        assert "utt0" in table
-    with pytest.raises(ZeroDivisionError), open_random_table(rspecifier) as table:
-        raise ZeroDivisionError
-    with (
-        pytest.warns(UserWarning, match="reading ends here: .*exit status"),
-        open_random_table(rspecifier.replace(":", ",p:", 1)) as table,
-    ):
-        assert "utt0" in table
-    with open_random_table("ark:cat feats.ark; yes |") as table:  # nobody can wait for its end
-        assert "utt0" in table
-
-
-def test_script_file_with_a_key_twice_has_values_in_order_only(feats):
-    Path("x.scp").write_text("b feats.ark:5\na feats.ark:5\nb feats.ark:5\n")
-    with open_table("scp,s,cs,o:x.scp") as table:
-        assert [entry.key for entry in table] == ["b", "a", "b"]
-    with pytest.raises(
-        SdError,
-        match="^x.scp:3: key: expected every key once, found b again, first on line 1. Remove one",
-    ):
-        open_random_table("scp,p:x.scp")
-
-
-def test_keys_of_a_sorted_script_file_are_in_byte_order(tmp_path):
-    (tmp_path / "x.scp").write_text("B x\na x\nä x\n10 x\n9 x\n")
-    message = "x.scp: key: got 10 after ä, need byte order under option s. Sort with LC_ALL=C, or leave out the option"
-    with pytest.raises(SdError, match=message):
-        open_random_table(f"scp,s:{tmp_path}/x.scp")
-    with open_random_table(f"scp,cs:{tmp_path}/x.scp") as table:
-        assert "9" in table
-
-
-def ask(table, *keys):
-    return [key in table and float(table[key][0, 0]) for key in keys]
-
-
-@pytest.fixture
-def letters(tmp_path, monkeypatch):
-    """Write archives whose keys are the letters of their names, with the letters' numbers as values."""
-    monkeypatch.chdir(tmp_path)
-    for name in ("abde", "bdac", "abbc"):
-        with kaldi.FloatMatrixWriter(f"ark:{name}.ark") as writer:
-            for key in name:
-                writer.write(key, np.full((1, 2), ord(key) - 96, np.float32))
-
-
-@pytest.mark.parametrize("options", ["", ",s", ",s,cs", ",cs", ",o", ",o,s", ",o,s,cs", ",p,bg"])
-def test_keys_in_order_are_found_under_every_option(letters, options):
-    with open_random_table(f"ark{options}:abde.ark") as table:
-        assert ask(table, "a", "c", "d", "z") == [1, False, 4, False]
-
-
-@pytest.mark.parametrize("options", ["", ",s", ",o", ",o,s"])
-def test_keys_may_be_asked_in_any_order_unless_called_sorted(letters, options):
-    with open_random_table(f"ark{options}:abde.ark") as table:
-        assert ask(table, "d", "c", "a", "z", "b") == [4, False, 1, False, 2]
-
-
-def test_keys_called_sorted_must_be_so(letters):
-    with open_random_table("ark,s,cs:abde.ark") as table:
-        assert ask(table, "b", "b", "d") == [2, 2, 4]
-        with pytest.raises(
-            SdError,
-            match="^ark,s,cs:abde.ark: key asked for: got b after d, need byte order under option cs. Sort",
-        ):
-            table["b"]
-
-
-def test_value_under_option_o_is_given_once(letters):
-    for rspecifier in ("ark,o:abde.ark", "ark,o,s:abde.ark"):
-        with open_random_table(rspecifier) as table:
-            assert ask(table, "b", "a") == [2, 1]
-            with pytest.raises(
-                SdError,
-                match="key asked for: got b again, need every key once under option o. Leave out the option",
-            ):
-                table["b"]
-    with open_random_table("ark,o,s,cs:abde.ark") as table:
-        assert ask(table, "b", "b") == [2, 2]
-
-
-def test_sorted_archive_is_read_no_further_than_it_takes(letters):
-    os.truncate("abde.ark", os.path.getsize("abde.ark") - 1)
-    with open_random_table("ark,s:abde.ark") as table:
-        assert ask(table, "c", "d") == [False, 4]
-        for _ in range(2):
-            with pytest.raises(SdError, match="[Tt]he file is cut short"):
-                "dd" in table  # noqa: B015
-    with open_random_table("ark:abde.ark") as table:
-        assert ask(table, "d") == [4]
-        for _ in range(2):
-            with pytest.raises(SdError, match="[Tt]he file is cut short"):
-                "c" in table  # noqa: B015
-        assert ask(table, "a") == [1]
-
-
-def test_archive_that_is_not_sorted_is_refused_where_it_shows(letters):
-    message = "^bdac.ark:52: key: got a after d, need byte order under option s. Sort with LC_ALL=C, or leave out the option$"
-    for options in ("s", "s,cs"):
-        with open_random_table(f"ark,{options}:bdac.ark") as table:
-            assert ask(table, "b", "d") == [2, 4]
-            with pytest.raises(SdError, match=message):
-                table["z"]
-
-
-def test_archive_with_a_key_twice_is_refused_where_it_shows(letters):
-    for options, message in (
-        ("", "key: got b again, need every key once. Write the archive again"),
-        (",s", "key: got b after b"),
-    ):
-        with open_random_table(f"ark{options}:abbc.ark") as table:
-            assert ask(table, "b") == [2]
-            with pytest.raises(SdError, match=message):
-                table["c"]
-
-
-def test_option_s_cs_keeps_one_value(letters):
-    with (
-        open_random_table("ark,s,cs:abde.ark") as called_sorted,
-        open_random_table("ark,s:abde.ark") as in_memory,
-    ):
-        for table, number in ((called_sorted, 1), (in_memory, 4)):
-            ask(table, "a", "b", "d", "e")
-            assert len(table._values) == number
-
-
-def test_permissive_table_lacks_exactly_the_bad_entries(feats):
-    lines = Path("feats.scp").read_text().splitlines()
-    Path("p.scp").write_text("\n".join(["gone absent.ark:5", "bad feats.ark:3", *lines]))
-    with open_random_table("scp,p:p.scp") as table:
-        with pytest.warns(
-            UserWarning, match="^scp,p:p.scp: (gone|bad) skipped: (absent|feats).ark"
-        ) as caught:
-            assert "gone" not in table
-            assert "gone" not in table
-            assert "bad" not in table
-        assert (len(caught), table.num_skipped) == (2, 2)
-        assert all(key in table and np.array_equal(table[key], feats[key]) for key in feats)
-        assert np.array_equal(table["utt0"], feats["utt0"])
-    os.truncate("feats.ark", os.path.getsize("feats.ark") - 1)
-    with open_random_table("ark,p:feats.ark") as table:
-        with pytest.warns(
-            UserWarning, match="^reading ends here: feats.ark:.*[Tt]he file is cut short"
-        ):
-            assert [key for key in feats if key in table] == ["utt0", "utt1", "utt2", "utt3"]
-        assert table.num_skipped == 1
 
 
 # ---- writing
@@ -473,51 +278,43 @@ def test_flush_reaches_the_disk_at_once(tmp_path):
 def test_pipe_output(feats):
     write("ark:| gzip -c > x.gz", feats)
     assert same(read("ark:gunzip -c x.gz |"), feats)
-    with pytest.raises(SdError, match="exit status of the command: expected 0, found 9"):
+    with fails(who="| cat > x; exit 9", got=9, need=0):
         write("ark:| cat > x; exit 9", feats)
-    with (
-        pytest.raises(SdError, match="exit status|Broken pipe"),
-        open_writer("ark:| head -c 20 > x; exit 1") as writer,
-    ):
+    with fails(got=1, need=0), open_writer("ark:| head -c 20 > x; exit 1") as writer:
         for i in range(100):
             writer.write(f"a{i}", np.ones((200, 200)))
 
 
 def test_full_disk_is_an_error_and_stays_one():
-    message = "^/dev/full: cannot write: {}. Check the path"
     writer = open_writer("ark:/dev/full")
-    with pytest.raises(SdError, match=message.format("No space left on device")):
+    with fails(who="/dev/full", what="cannot write: No space left on device"):
         writer.write("a", np.ones((500, 500)))
-    with pytest.raises(SdError, match=message.format(".* closed file")), writer:
+    with fails(who="/dev/full", what=re.compile("^cannot write: .* closed file")), writer:
         pass
 
 
 @pytest.mark.parametrize("key", ["", "a b", "a\n", "a\tb", "\0", "a\xa0b"])
 def test_keys_that_cannot_be_read_again_are_refused(tmp_path, key):
-    message = "key: got '.*', need printable text without blanks. Rename the entry"
-    with (
-        open_writer(f"ark:{tmp_path}/x.ark", "int") as writer,
-        pytest.raises(SdError, match=message),
-    ):
+    need, hint = "printable text without blanks", "Rename the entry"
+    refused = fails(what="key", got=repr(key), need=need, hint=hint)
+    with open_writer(f"ark:{tmp_path}/x.ark", "int") as writer, refused:
         writer.write(key, 1)
 
 
 def test_refused_entries_leave_nothing_behind(tmp_path):
-    with open_writer(f"ark:{tmp_path}/x.ark") as writer:
+    name = f"{tmp_path}/x.ark"
+    with open_writer(f"ark:{name}") as writer:
         writer.write("a", np.ones((1, 1)))
-        with pytest.raises(
-            SdError, match="key: got a again, need every key once. Remove one of the entries"
-        ):
+        hint = "Remove one of the entries"
+        with fails(who=name, what="key", got="a again", need="every key once", hint=hint):
             writer.write("a", np.ones((1, 1)))
-        with pytest.raises(
-            SdError,
-            match=r"value of b: got shape \(3,\) of float64, need a matrix in range. Write a table of its kind",
-        ):
+        who, need = f"{name}: b: value", "a matrix in range"
+        with fails(who=who, got="shape (3,) of float64", need=need):
             writer.write("b", np.ones(3))
-        with pytest.raises(SdError, match="value of b: got None, need a matrix"):
+        with fails(who=who, got="None", need=need):
             writer.write("b", None)
         writer.write("b", np.ones((2, 2)))
-    assert list(read(f"ark:{tmp_path}/x.ark")) == ["a", "b"]
+    assert list(read(f"ark:{name}")) == ["a", "b"]
 
 
 @pytest.mark.parametrize("option", ["", ",t"])
@@ -537,32 +334,34 @@ def test_script_file_names_a_file_for_every_key(feats, option):
 
 def test_keys_that_the_script_file_does_not_list(feats):
     Path("out.scp").write_text("utt1 one.mat\n")
-    message = "^out.scp: key: got utt0, which is not there. List it, or say scp,p: to drop what is not listed$"
-    with open_writer("scp:out.scp") as writer, pytest.raises(SdError, match=message):
+    hint = "List it, or use scp,p: to drop keys that are not listed"
+    refused = fails(who="out.scp", what="key utt0 is not in this script file", hint=hint)
+    with open_writer("scp:out.scp") as writer, refused:
         writer.write("utt0", feats["utt0"])
-    message = "^out.scp: 4 entries dropped, whose keys are not in it$"
-    with pytest.warns(UserWarning, match=message), open_writer("scp,p:out.scp") as writer:
+    with pytest.warns(SdWarning) as caught, open_writer("scp,p:out.scp") as writer:
         assert [key for key, value in feats.items() if writer.write(key, value)] == ["utt1"]
+    (warning,) = (w.message for w in caught)
+    assert warning.who == "out.scp" and warning.what.startswith("4 entries dropped")
     assert same(read("scp:out.scp"), {"utt1": feats["utt1"]})
 
 
+PLAIN = "a file without offset or range"
+
+
 @pytest.mark.parametrize(
-    ("line", "message"),
+    ("line", "fields"),
     [
-        (
-            "a out.mat:12",
-            "out.scp: value: got out.mat:12, need a file without offset or range. Correct the line",
-        ),
-        ("a out.mat[0:1]", r"out.scp: value: got out.mat\[0:1\], need a file"),
-        ("a | cat > out.mat", "Use --allow-pipes=true"),
-        ("a absent/out.mat", "absent/out.mat: cannot write: No such file or directory"),
-        ("a out.mat\na other.mat", "out.scp:2: key: expected every key once, found a again, first on line 1"),
+        ("a out.mat:12", {"who": "out.scp", "got": "out.mat:12", "need": PLAIN}),
+        ("a out.mat[0:1]", {"who": "out.scp", "got": "out.mat[0:1]", "need": PLAIN}),
+        ("a | cat > out.mat", {"hint": re.compile("--allow-pipes=true")}),
+        ("a absent/out.mat", {"who": "absent/out.mat", "what": ABSENT}),
+        ("a out.mat\na other.mat", {"who": "out.scp:2", "got": "a again, first on line 1"}),
     ],
 )
-def test_script_file_that_is_no_place_to_write_to(tmp_path, monkeypatch, line, message):
+def test_script_file_that_is_no_place_to_write_to(tmp_path, monkeypatch, line, fields):
     monkeypatch.chdir(tmp_path)
     Path("out.scp").write_text(line)
-    with pytest.raises(SdError, match=message):
+    with fails(**fields):
         write("scp:out.scp", {"a": np.ones((1, 1))})
     assert os.listdir() == ["out.scp"]
 
@@ -572,27 +371,20 @@ def test_output_command_inside_a_script_file_runs_if_allowed(tmp_path, monkeypat
     Path("out.scp").write_text("a | cat > out.mat\nb | exit 3\n")
     with open_writer("scp:out.scp", "vector", allow_pipes=True) as writer:
         writer.write("a", np.ones(3, np.float32))
-        with pytest.raises(SdError, match="exit status of the command: expected 0, found 3"):
+        with fails(who="| exit 3", got=3):
             writer.write("b", np.ones(3, np.float32))
     assert Path("out.mat").read_bytes() == b"\0BFV \4\3\0\0\0" + np.ones(3, "<f4").tobytes()
 
 
 def test_what_cannot_be_compressed_is_refused_with_its_key(tmp_path):
-    with open_writer(f"ark:{tmp_path}/x.ark", compression_method=1) as writer:
-        for value in (np.nan, np.inf):
-            message = r"x.ark: value of a: got shape \(1, 1\) of float64, need finite values, which alone can be compressed. Look at the"
-            with pytest.raises(SdError, match=message):
-                writer.write("a", np.array([[value]]))
-        with pytest.raises(
-            SdError, match=r"value of a: got shape \(2, 1\) of float64, need a matrix in range"
-        ):
-            writer.write("a", np.array([[3e38], [-3e38]]))
+    name = f"ark:{tmp_path}/x.ark"
+    refused = fails(who=f"{tmp_path}/x.ark: a: value", hint="Look at the features.")
+    with open_writer(name, compression_method=1) as writer, refused:
+        writer.write("a", np.array([[np.nan]]))
     for method, kind in ((8, "matrix"), (-1, "matrix"), (1, "vector")):
-        with pytest.raises(
-            SdError,
-            match=f": compression method: got {method} for a {kind}, need 0, or 1 to 7 for a matrix",
-        ):
-            open_writer(f"ark:{tmp_path}/x.ark", kind, compression_method=method)
+        got, need = f"{method} for a {kind}", "0, or 1 to 7 for a matrix"
+        with fails(who=name, what="compression method", got=got, need=need):
+            open_writer(name, kind, compression_method=method)
 
 
 @pytest.mark.parametrize(
@@ -610,28 +402,23 @@ def test_what_cannot_be_compressed_is_refused_with_its_key(tmp_path):
 )
 def test_other_outputs_are_refused(tmp_path, monkeypatch, wspecifier):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(
-        SdError, match=": not (the name of a table|a table to write), need ark:file or"
-    ):
+    what = re.compile("^name of a table( to write)?$")
+    with fails(who=repr(wspecifier), what=what, need=re.compile("^ark:file or")):
         open_writer(wspecifier)
     assert os.listdir() == []
 
 
 def test_archive_and_script_file_are_two_files(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(
-        SdError, match="^./x: this file is being written already"
-    ):
+    what = "this file is being written already"
+    with fails(who="./x", what=what):
         open_writer("ark,scp:x,./x")
-    with (
-        open_writer("ark,scp:x.ark,x.scp"),
-        pytest.raises(SdError, match="^x.scp: this file is being written already"),
-    ):
+    with open_writer("ark,scp:x.ark,x.scp"), fails(who="x.scp", what=what):
         open_writer("ark,t:x.scp", "int")
     assert sorted(os.listdir()) == ["x.ark", "x.scp"]
 
 
 def test_second_file_that_cannot_be_opened_takes_the_first_away(tmp_path):
-    with pytest.raises(SdError, match="absent/x.scp: cannot write: No such file or directory"):
+    with fails(who=f"{tmp_path}/absent/x.scp", what=ABSENT):
         open_writer(f"ark,scp:{tmp_path}/x.ark,{tmp_path}/absent/x.scp")
     assert os.listdir(tmp_path) == []
