@@ -24,7 +24,7 @@ for line in sys.stdin:
         opened = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
         os.dup2(opened, descriptor)
         os.close(opened)
-    importlib.import_module("sdtools.streams").FIFO_PATIENCE_SEC = patience_sec
+    importlib.import_module("sdtools.tables.input").FIFO_PATIENCE_SEC = patience_sec
     try:
         if argv[0].endswith(".py"):
             sys.argv = argv
