@@ -1,9 +1,11 @@
-"""Rates of an EM pass and of scoring, against the time of their float32 matrix products alone and against scikit-learn, on one core.
+"""Rates of an EM pass and of scoring on one core.
 
     python benchmarks/bench_gmm.py
 
-A pass leaves out of its second product the posteriors that do not count, so it may take less time than both products: about all but
-one a frame where the frames come from the mixture, as here at first, and none where the components are ten times as wide.
+They are compared with the time of their float32 matrix products alone, and with scikit-learn. A
+pass leaves out of its second product the posteriors that do not count, so it may take less time
+than both products. Where the frames come from the mixture, as here at first, that is almost all
+but one posterior per frame. Where the components are ten times as wide, it is none.
 """
 
 import warnings
@@ -37,9 +39,8 @@ def scikit_learn_fit(frames, gmm, num_passes):
 
 
 def main():
-    print(
-        f"GMM: {machine()}; one BLAS thread, processor time, best of {NUM_ROUNDS} interleaved rounds"
-    )
+    print(f"GMM: {machine()}")
+    print(f"one BLAS thread, processor time, best of {NUM_ROUNDS} interleaved rounds")
     print(f"{NUM_FRAMES} frames x {DIM}, {NUM_COMPONENTS} components, float32")
 
     rng = np.random.default_rng(0)
@@ -82,9 +83,8 @@ def main():
     print(f"two products alone: {bound:.3f} s")
     for name in ("pass", "pass by utterance", "pass, all posteriors count"):
         print(f"EM {name}: {best[name]:.3f} s: {bound / best[name]:.1%} of the bound")
-    print(
-        f"scoring: {best['scoring']:.3f} s; its product alone {best['product']:.3f} s: {best['product'] / best['scoring']:.1%} of the bound"
-    )
+    share = best["product"] / best["scoring"]
+    print(f"scoring: {best['scoring']:.3f} s: {share:.1%} of the bound, its product alone")
     print(
         f"scikit-learn EM pass: {scikit_learn:.3f} s, {scikit_learn / best['pass']:.2f} times ours"
     )
