@@ -1,28 +1,39 @@
 #!/usr/bin/env python3
-"""Make Kaldi data directories from ASVspoof 2017, Version 2.0 or Version 1, or from a corpus of the same layout.
+"""Make Kaldi data directories of ASVspoof 2017, Version 2.0 or 1, or a corpus of the same layout.
 
-Finds the protocols and the folders of sound files in <corpus-root>, or else in a folder of it, or else in the folder above, and writes
-wav.scp, utt2spk, spk2utt, utt2label, utt2phrase, utt2env, utt2playback and utt2recorder to <data-dir>/{train,dev,eval}; a table whose
-column the protocol lacks is left out. Utterance ids are <speaker>-<file>, or <file> where no speaker is given. Nothing is written
-before all three protocols are found correct and the headers of all their sound files are read.
+Finds the protocols and the folders of sound files in <corpus-root>, else in a folder of it, else in
+the folder above. Writes wav.scp, utt2spk, spk2utt, utt2label, utt2phrase, utt2env, utt2playback and
+utt2recorder to <data-dir>/{train,dev,eval}, without the tables whose column the protocol lacks.
+Utterance ids are <speaker>-<file>, or <file> where no speaker is given. Nothing is written before
+all three protocols and the headers of all their sound files are checked.
 
-  protocols    ASVspoof2017_V2_{train.trn,dev.trl,eval.trl}.txt; of Version 1 ASVspoof2017_{train.trn,dev.trl,eval_v2_key.trl}.txt, or
-               KEY_ASVspoof2017_eval_V2.trl; .trn or .trl, with .txt or without; beside the sets or in protocol_V2/, protocol/, labels/
-  columns      file label speaker phrase environment playback recorder, or the first 1, 2, 3 or 4 of them, or file phrase
-  sound files  WAV or FLAC, 16 kHz, in ASVspoof2017_V2_train/ (of Version 1 ASVspoof2017_train/ or ASVspoof2017_train_dev/wav/train/),
-               also once more in a folder of that name, or wav/train/; dev and eval likewise
+  protocols    ASVspoof2017_V2_{train.trn,dev.trl,eval.trl}.txt; of Version 1
+               ASVspoof2017_{train.trn,dev.trl,eval_v2_key.trl}.txt, or
+               KEY_ASVspoof2017_eval_V2.trl; .trn or .trl, with .txt or without; beside the sets or
+               in protocol_V2/, protocol/, labels/
+  columns      file label speaker phrase environment playback recorder, or the first 1, 2, 3 or 4 of
+               them, or file phrase
+  sound files  WAV or FLAC, 16 kHz, in ASVspoof2017_V2_train/ (of Version 1 ASVspoof2017_train/ or
+               ASVspoof2017_train_dev/wav/train/), also once more in a folder of that name, or
+               wav/train/; dev and eval likewise
 
 Example: local/prepare_asvspoof2017.py /corpora/ASVspoof2017_V2 data
 """
 
-import argparse
 import os
 import re
 import struct
-import sys
+from argparse import Namespace
 from collections import defaultdict
+from collections.abc import Iterable, Sequence
 from itertools import combinations
 from pathlib import Path
+from typing import NamedTuple
+
+from script import Script
+
+from sdtools.audio.data_dir import write_data_dir
+from sdtools.errors import SdError
 
 RATE_HZ = 16000
 MAX_HEADER_BYTES = 1 << 20  # before the samples
@@ -41,7 +52,7 @@ PROTOCOL_FOLDERS = (
     "ASVspoof2017_eval",
     "ASVspoof2017_[te]*/[Pp]rotocol",
 )
-SOUND_FOLDERS = {  # of the version that is taken where both are, and of the other
+SOUND_FOLDERS = {  # the first version is preferred
     "Version 2.0": ("ASVspoof2017_V2_{0}", "ASVspoof2017_V2_{0}/ASVspoof2017_V2_{0}", "wav/{0}"),
     "Version 1": (
         "ASVspoof2017_{0}",
@@ -50,126 +61,110 @@ SOUND_FOLDERS = {  # of the version that is taken where both are, and of the oth
         "wav/{0}",
     ),
 }
-COLUMNS = ("file", "label", "speaker", "phrase", "environment", "playback", "recorder")
+TABLE_OF = {  # by column of a protocol
+    "label": "utt2label",
+    "speaker": "utt2spk",
+    "phrase": "utt2phrase",
+    "environment": "utt2env",
+    "playback": "utt2playback",
+    "recorder": "utt2recorder",
+}
+COLUMNS = ("file", *TABLE_OF)
 FORMS = {number: COLUMNS[:number] for number in (1, 2, 3, 4, 7)}  # by the number of columns
-TABLES = (
-    "utt2label",
-    "utt2spk",
-    "utt2phrase",
-    "utt2env",
-    "utt2playback",
-    "utt2recorder",
-)  # of the columns but file
+Row = dict[str, str]  # a line of a protocol by column, with "place" and "stem"
 
 
-class Parser(argparse.ArgumentParser):
-    """Reports a wrong option in one line and exits with 1, as Kaldi's scripts do."""
+class Found(NamedTuple):
+    """Protocols and folders of sound files of one set."""
 
-    def error(self, message):  # noqa: D102
-        sys.exit(f"{Path(__file__).name}: {message}. Try --help")
+    protocols: list[Path]
+    folders: list[Path]
 
 
-def main(argv=None):
+class Corpus(NamedTuple):
+    """What one folder holds of one version."""
+
+    version: str
+    root: Path
+    sets: dict[str, Found]
+
+
+def main(argv: Sequence[str] | None = None) -> None:
     """Run the command line."""
-    parser = Parser(
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
-    parser.add_argument("corpus", metavar="<corpus-root>", type=Path)
-    parser.add_argument("data", metavar="<data-dir>", type=Path)
-    args = parser.parse_args(argv)
-    notes = []  # shown when all is written; if anything is wrong, that is the only line
-    try:
-        version, found = find_corpus(args.corpus.resolve(), notes)
-        lists = {name: read_protocol(protocol, name) for name, (protocol, _) in found.items()}
-        check_lists(lists, notes)
-        tables = {}
-        for name, (_, folder) in found.items():
-            tables[name] = make_tables(lists[name], find_sounds(folder, lists[name], name, notes))
-            notes.append(count(name, [row["label"] for row in lists[name]], WHOLE[version][name]))
-        for name in SETS:
-            write_set(args.data / name, tables[name])
-    except (OSError, ValueError) as error:
-        message = (
-            f"{error.filename or 'input/output'}: {error.strerror}"
-            if isinstance(error, OSError)
-            else str(error)
-        )
-        sys.exit(
-            f"{Path(__file__).name}: "
-            + "".join(char if char.isprintable() else ascii(char)[1:-1] for char in message)
-        )
+    SCRIPT.run(make, argv)
+
+
+def command_line() -> Script:
+    """The options."""
+    script = Script(__file__, __doc__)
+    script.add_argument("corpus", metavar="<corpus-root>", type=Path)
+    script.add_argument("data", metavar="<data-dir>", type=Path)
+    return script
+
+
+def make(args: Namespace) -> None:
+    """Find, check, write; notes come last, so that an error is the only line."""
+    notes: list[str] = []
+    version, _, sets = find_corpus(args.corpus.resolve(), notes)
+    lists = {name: read_protocol(found.protocols[0], name) for name, found in sets.items()}
+    check_lists(lists, notes)
+    tables = {}
+    for name, found in sets.items():
+        sounds = find_sounds(found.folders[0], lists[name], name, notes)
+        tables[name] = make_tables(lists[name], sounds)
+        labels = [row["label"] for row in lists[name]]
+        notes.append(f"{name}: {counts(labels, WHOLE[version][name])}")
+    for name in SETS:
+        folder = args.data / name
+        write_data_dir(folder, tables[name])
+        for absent in set(TABLE_OF.values()) - tables[name].keys():  # of an earlier run
+            (folder / absent).unlink(missing_ok=True)
     for note in notes:
-        print(f"{Path(__file__).name}: {note}", file=sys.stderr)
+        SCRIPT.note(note)
 
 
-def find_corpus(root, notes):
-    """Version of the corpus, and protocol and folder of sound files of each set, {set: (path, path)}."""
+def find_corpus(root: Path, notes: list[str]) -> Corpus:
+    """The corpus at, below or above a folder."""
     if "\n" in str(root):
-        raise ValueError(
-            f"{str(root)!r}: corpus root: got a name of several lines, need one that wav.scp can hold. Rename the folder"
-        )
+        raise SdError(root, "wav.scp cannot hold a name of several lines", hint="Rename the folder")
     if not root.is_dir():
-        raise ValueError(
-            f"{root}: corpus root: got no such directory, need the one that holds the sets. Check the path"
-        )
-    every = []
-    for level in (
-        [root],
-        distinct(path for path in sorted(root.iterdir()) if path.is_dir()),
-        [root.parent],
-    ):
-        looks = [
-            (version, base, look(base, version)) for version in SOUND_FOLDERS for base in level
-        ]
-        whole = [look for look in looks if all(map(all, look[2].values()))]
-        every += looks
-        if whole:
+        raise SdError(root, "there is no such directory", hint="Check the path")
+    below = distinct(path for path in sorted(root.iterdir()) if path.is_dir())
+    every: list[Corpus] = []
+    for level in ([root], below, [root.parent]):
+        here = [look(base, version) for version in SOUND_FOLDERS for base in level]
+        every += here
+        if whole := [corpus for corpus in here if all(map(all, corpus.sets.values()))]:
             break
     else:
-        raise ValueError(
-            lack(
-                *max(
-                    every,
-                    key=lambda look: sum(
-                        bool(paths) for pair in look[2].values() for paths in pair
-                    ),
-                )
-            )
-        )
-    version, base, found = whole[0]
-    if len(whole) > 1 and whole[1][0] == version:
-        raise ValueError(
-            f"{base}: corpus root: got the same version in {whole[1][1]}, need one. Give one of the two"
-        )
-    others = [f", {other} in {place} is not" for other, place, _ in whole if other != version]
-    if others or base != root or version != "Version 2.0":
-        notes.append(f"{base}: {version} is taken{''.join(others)}")
-    for name, pair in found.items():
-        for what, paths in zip(("protocol", "folder of sound files"), pair):
-            if len(paths) > 1:
-                raise ValueError(
-                    f"{paths[0]}: {what} of {name}: got also {paths[1]}, need one. Move away the one that is not meant"
-                )
-    return version, {
-        name: (protocols[0], folders[0]) for name, (protocols, folders) in found.items()
-    }
-
-
-def look(base, version):
-    """What a folder has of a version of the corpus, {set: (protocols, folders with sound files)}."""
-    found, protocols = {}, defaultdict(list)
-    paths = (
-        path
-        for pattern in ("*", *(f"{folder}/*" for folder in PROTOCOL_FOLDERS))
-        for path in sorted(base.glob(pattern))
+        raise incomplete(max(every, key=count_parts))
+    first = whole[0]
+    if len(whole) > 1 and whole[1].version == first.version:
+        what = f"the same version is in {whole[1].root}"
+        raise SdError(first.root, what, hint="Give one of the two folders")
+    others = "".join(
+        f", {corpus.version} in {corpus.root} is not"
+        for corpus in whole
+        if corpus.version != first.version
     )
-    for path in distinct(
-        path for path in paths if PROTOCOL.fullmatch(path.name) and path.is_file()
-    ):
-        key, v2, name, key_too = PROTOCOL.fullmatch(path.name).groups()
-        if bool(v2) == (version == "Version 2.0"):
+    if others or first.root != root or first.version != "Version 2.0":
+        notes.append(f"{first.root}: {first.version} is used{others}")
+    for name, found in first.sets.items():
+        for what, paths in zip(("protocol", "folder of sound files"), found):
+            if len(paths) > 1:
+                hint = "Move one of them away"
+                raise SdError(paths[0], f"a second {what} of {name} is {paths[1]}", hint=hint)
+    return first
+
+
+def look(base: Path, version: str) -> Corpus:
+    """What a folder holds of a version."""
+    sets, protocols = {}, defaultdict(list)
+    patterns = ("*", *(f"{folder}/*" for folder in PROTOCOL_FOLDERS))
+    paths = (path for pattern in patterns for path in sorted(base.glob(pattern)))
+    for path in distinct(path for path in paths if PROTOCOL.fullmatch(path.name)):
+        key, v2, name, key_too = PROTOCOL.fullmatch(path.name).groups()  # type: ignore[union-attr]
+        if path.is_file() and bool(v2) == (version == "Version 2.0"):
             protocols[name.lower(), bool(key or key_too)].append(path)
     for name in SETS:
         folders = distinct(base / pattern.format(name) for pattern in SOUND_FOLDERS[version])
@@ -178,39 +173,42 @@ def look(base, version):
             for folder in folders
             if any(path.suffix in (".wav", ".flac") for path in folder.glob("*"))
         ]
-        found[name] = (
-            protocols[name, True] or protocols[name, False],
-            folders,
-        )  # a key has the labels that a list lacks
-    return found
+        # A key has the labels that a list may lack.
+        sets[name] = Found(protocols[name, True] or protocols[name, False], folders)
+    return Corpus(version, base, sets)
 
 
-def distinct(paths):
-    """The paths, but only one of those that links make the same."""
+def distinct(paths: Iterable[Path]) -> list[Path]:
+    """The paths, each file and folder once; links can give it several."""
     return list({os.path.realpath(path): path for path in paths}.values())
 
 
-def lack(version, base, found):
-    """Message: what is missing where most of a corpus was found."""
-    name = next(name for name, pair in found.items() if not all(pair))
-    folders = [pattern.format(name) for pattern in SOUND_FOLDERS[version]]
-    if found[name][0]:
-        return f"{base}: sound files of {name}: got none, need them in {' or '.join(folders)}. Unpack {folders[0]} there"
-    need = f"{folders[0]}.{'trn' if name == 'train' else 'trl'}.txt there or in one of {' '.join(PROTOCOL_FOLDERS)}"
-    do = (
-        "Unpack the protocols there"
-        if any(map(any, found.values()))
-        else f"Give the folder that holds {folders[0]}; --help says more"
-    )
-    return f"{base}: protocol of {name}: got none, need {need}; likely not the root of the corpus. {do}"
+def count_parts(corpus: Corpus) -> int:
+    """How many of the three protocols and three folders are there."""
+    return sum(bool(paths) for found in corpus.sets.values() for paths in found)
 
 
-def read_protocol(path, name):
-    """Lines of a protocol as {column: value}, and the place of the line; `-` is the value of columns that the protocol lacks."""
-    rows, columns = [], None
-    for number, line in enumerate(
-        path.read_text(encoding="utf-8-sig", errors="replace").split("\n"), 1
-    ):
+def incomplete(corpus: Corpus) -> SdError:
+    """The error for the folder that holds most of a corpus: what is missing there."""
+    name = next(name for name, found in corpus.sets.items() if not all(found))
+    folders = [pattern.format(name) for pattern in SOUND_FOLDERS[corpus.version]]
+    if corpus.sets[name].protocols:
+        what, hint = f"no sound files of {name}", f"Unpack {folders[0]} there"
+        return SdError(corpus.root, what, need=f"them in {' or '.join(folders)}", hint=hint)
+    need = f"{folders[0]}.{'trn' if name == 'train' else 'trl'}.txt there or in one of "
+    need += " ".join(PROTOCOL_FOLDERS)
+    hint = "Unpack the protocols there"
+    if not count_parts(corpus):
+        hint = f"Give the folder that holds {folders[0]}; --help tells more"
+    return SdError(corpus.root, f"no protocol of {name}", need=need, hint=hint)
+
+
+def read_protocol(path: Path, name: str) -> list[Row]:
+    """Lines of the protocol of a set; the value of columns that it lacks is `-`."""
+    rows: list[Row] = []
+    columns: tuple[str, ...] = ()
+    text = path.read_text(encoding="utf-8-sig", errors="replace")
+    for number, line in enumerate(text.split("\n"), 1):
         fields = line.split()
         if not fields:
             continue
@@ -219,101 +217,90 @@ def read_protocol(path, name):
             columns = ("file", "phrase")  # the list of eval that participants got
         rows.append(parse_line(fields, columns, f"{path}:{number}", name))
     if not rows:
-        raise ValueError(
-            f"{path}: lines: got none, need one for each utterance. Unpack the protocols again"
-        )
+        raise SdError(path, "the protocol is empty", hint="Unpack the protocols again")
     labels = {row["label"] for row in rows}
-    if (len(labels) > 1 and "-" in labels) if name == "eval" else labels != {"genuine", "spoof"}:
-        need = (
-            "a label on every line or on none" if name == "eval" else f"genuine and spoof in {name}"
-        )
-        raise ValueError(
-            f"{path}: labels: got {' '.join(sorted(labels))}, need {need}. Use a whole protocol with labels"
-        )
+    need = ""
+    if name == "eval" and len(labels) > 1 and "-" in labels:
+        need = "a label on every line or on none"
+    elif name != "eval" and labels != {"genuine", "spoof"}:
+        need = f"genuine and spoof in {name}"
+    if need:
+        got, hint = " ".join(sorted(labels)), "Use a whole protocol with labels"
+        raise SdError(path, "labels", got=got, need=need, hint=hint)
     return rows
 
 
-def parse_line(fields, columns, place, name):
-    """One line of a protocol."""
+def parse_line(fields: list[str], columns: tuple[str, ...], place: str, name: str) -> Row:
+    """One line of the protocol of a set."""
     if len(fields) != len(columns):
-        need = f"{len(columns)} ({' '.join(columns)}); likely a line cut off"
-        raise ValueError(
-            f"{place}: columns: got {len(fields)}, need {need}. Unpack the protocols again"
-        )
+        need, hint = f"{len(columns)} ({' '.join(columns)})", "Unpack the protocols again"
+        raise SdError(place, "number of columns", got=len(fields), need=need, hint=hint)
     row = dict.fromkeys(COLUMNS, "-") | dict(zip(columns, fields))
     known = r"\w+" if row["label"] != "-" else r"\w+|-"
     device = "-" if row["label"] == "genuine" else known
     label = "genuine|spoof|-" if name == "eval" else "genuine|spoof"
-    need = dict(
-        zip(COLUMNS, (r"[TDE]_\d+(\.wav|\.flac)?", label, known, known, device, device, device))
-    )
-    for column in columns:
-        if not re.fullmatch(need[column], row[column], re.ASCII):
+    forms = (r"[TDE]_\d+(\.wav|\.flac)?", label, known, known, device, device, device)
+    for column, form in zip(COLUMNS, forms):
+        if column in columns and not re.fullmatch(form, row[column], re.ASCII):
             where = "" if column in ("file", "label") else f" where the label is {row['label']}"
-            raise ValueError(
-                f"{place}: {column}: got {row[column]}, need {need[column]}{where}. Correct the line"
-            )
+            hint = "Correct the line"
+            raise SdError(place, column, got=row[column], need=f"{form}{where}", hint=hint)
     return row | {"place": place, "stem": row["file"].split(".")[0]}
 
 
-def check_lists(lists, notes):
+def check_lists(lists: dict[str, list[Row]], notes: list[str]) -> None:
     """Check the three protocols against each other."""
-    first = {}
+    first: dict[str, str] = {}
     for row in (row for rows in lists.values() for row in rows):
         if row["stem"] in first:
-            raise ValueError(
-                f"{row['place']}: file: got {row['file']} again after {first[row['stem']]}, need each once. Remove one line"
-            )
+            what = f"{row['file']} is also in {first[row['stem']]}"
+            raise SdError(row["place"], what, hint="Remove one line")
         first[row["stem"]] = row["place"]
     for name, rows in lists.items():
         for row in rows:
             if row["file"][0] != SETS[name]:
-                cause = f"likely {name} and {next(other for other in SETS if SETS[other] == row['file'][0])} are swapped"
-                raise ValueError(
-                    f"{row['place']}: file: got {row['file']}, need {SETS[name]}_ in {name}; {cause}. Compare the protocols"
-                )
+                other = next(other for other in SETS if SETS[other] == row["file"][0])
+                need, hint = f"{SETS[name]}_ in {name}", f"Do not swap {name} and {other}"
+                raise SdError(row["place"], "file", got=row["file"], need=need, hint=hint)
     speakers = {name: {row["speaker"] for row in rows} - {"-"} for name, rows in lists.items()}
     for one, other in combinations(SETS, 2):
         if both := sorted(speakers[one] & speakers[other]):
-            notes.append(
-                f"warning: {one} and {other}: got {len(both)} speakers in both, first {both[0]}; the corpus has none"
-            )
+            what = f"{len(both)} speakers are in both, for example {both[0]}"
+            notes.append(f"warning: {one} and {other}: {what}; the original corpus has none")
 
 
-def find_sounds(folder, rows, name, notes):
-    """Sound files of a set, {stem: path}, all there and of the right rate."""
+def find_sounds(folder: Path, rows: list[Row], name: str, notes: list[str]) -> dict[str, Path]:
+    """Sound files of a set by stem, all there and of the right sample rate."""
     files = [
         file
         for file in sorted(os.listdir(folder))
         if file.endswith((".flac", ".wav")) and not file.startswith(".")
     ]
-    sounds = {
-        file.rpartition(".")[0]: folder / file for file in files
-    }  # the last of two is the .wav
-    missing = [row for row in rows if row["stem"] not in sounds]
+    # Of two files with one stem, the last is the .wav.
+    sounds = {file.rpartition(".")[0]: folder / file for file in files}
+    missing = [row["file"] for row in rows if row["stem"] not in sounds]
+    again = f"Unpack {folder.name} again"
     if missing:
-        lost = f"got none for {missing[0]['file']} and {len(missing) - 1} others of {len(rows)}, need all that the protocol lists"
-        cause = "; likely the folder of another set" if len(missing) == len(rows) else ""
-        raise ValueError(
-            f"{folder}: sound files of {name}: {lost}{cause}. Unpack {folder.name} again"
-        )
+        hint = f"{again}, or give the folder of {name}" if len(missing) == len(rows) else again
+        got = f"no {missing[0]}, and {len(missing) - 1} others are missing"
+        need = f"the {len(rows)} files of the protocol"
+        raise SdError(folder, f"sound files of {name}", got=got, need=need, hint=hint)
     extra = sorted(sounds.keys() - {row["stem"] for row in rows})
     if extra:
-        notes.append(
-            f"warning: {folder}: got {len(extra)} sound files that the protocol does not list, first {sounds[extra[0]].name}"
-        )
+        what = f"the protocol does not list {len(extra)} sound files"
+        notes.append(f"warning: {folder}: {what}, for example {sounds[extra[0]].name}")
     sounds = {row["stem"]: sounds[row["stem"]] for row in rows}
-    wrong = [(path, what) for path in sounds.values() if (what := defect(path))]
+    wrong = [(path, defect) for path in sounds.values() if (defect := find_defect(path))]
     if wrong:
-        alike = sum(what == wrong[0][1] for _, what in wrong) - 1
-        raise ValueError(
-            f"{wrong[0][0]}: {wrong[0][1]}; likewise {alike} others of {name}. Unpack {folder.name} again"
-        )
+        path, (what, got, need) = wrong[0]
+        num_alike = sum(defect == wrong[0][1] for _, defect in wrong) - 1
+        hint = f"{num_alike} others of {name} are like it. {again}"
+        raise SdError(path, what, got=got, need=need, hint=hint)
     return sounds
 
 
-def defect(path):
-    """What is wrong with a sound file by its header: no samples, neither WAV nor FLAC, or another sampling rate; empty if nothing is."""
+def find_defect(path: Path) -> tuple[str, str, str] | None:
+    """What is wrong with a sound file by its header, what was found, and what is needed."""
     with open(path, "rb") as file:
         size, head = os.fstat(file.fileno()).st_size, file.read(21)
         rate_hz, at = 0, 12
@@ -322,10 +309,10 @@ def defect(path):
                 file.seek(at)
                 chunk, length, third_word = struct.unpack("<4sI4xI", file.read(16).ljust(16, b"\0"))
                 if chunk == b"data":
-                    if (
-                        at + 8 + length > size and length < 0xFFFFFFFF
-                    ):  # the largest number: a length that was not known
-                        return f"samples: got {size - at - 8} bytes, need {length} by the header; likely a file cut off"
+                    is_unknown = length == 0xFFFFFFFF
+                    if at + 8 + length > size and not is_unknown:
+                        need = f"{length} bytes by the header"
+                        return "the file is cut short", f"{size - at - 8} bytes", need
                     break
                 rate_hz = third_word if chunk == b"fmt " else rate_hz
                 at += 8 + length + length % 2
@@ -334,67 +321,40 @@ def defect(path):
         elif head[:4] == b"fLaC" and size > 42:
             rate_hz = int.from_bytes(head[18:21], "big") >> 4  # 20 bits
         elif size > 42:
-            return "header: got neither WAV nor FLAC, need one of them"
+            return "header", "neither WAV nor FLAC", "one of them"
     if rate_hz == RATE_HZ:
-        return ""
-    return (
-        f"sampling rate: got {rate_hz} Hz, need {RATE_HZ} Hz"
-        if rate_hz
-        else f"samples: got none in {size} bytes, need some"
-    )
+        return None
+    if not rate_hz:
+        return "samples", f"none in {size} bytes", "some"
+    return "sample rate", f"{rate_hz} Hz", f"{RATE_HZ} Hz"
 
 
-def make_tables(rows, sounds):
-    """Tables of a set, {file name: {key: value}}."""
-    utts = {
-        row["stem"] if row["speaker"] == "-" else f"{row['speaker']}-{row['stem']}": row
-        for row in rows
-    }
-    tables = {
-        table: {utt: row[column] for utt, row in utts.items()}
-        for table, column in zip(TABLES, COLUMNS[1:])
-    }
-    tables = {
-        table: values
-        for table, values in tables.items()
-        if table == "utt2spk" or set(values.values()) != {"-"}
-    }
-    tables["utt2spk"] = {
-        utt: utt if speaker == "-" else speaker for utt, speaker in tables["utt2spk"].items()
-    }
-    tables["wav.scp"] = {utt: sounds[row["stem"]] for utt, row in utts.items()}
-    of_speaker = defaultdict(list)
-    for utt in sorted(utts):
-        of_speaker[tables["utt2spk"][utt]].append(utt)
-    return tables | {"spk2utt": {speaker: " ".join(some) for speaker, some in of_speaker.items()}}
+def make_tables(rows: list[Row], sounds: dict[str, Path]) -> dict[str, dict[str, object]]:
+    """Tables of a set, {file name: {utterance: value}}."""
+    tables: dict[str, dict[str, object]] = {"wav.scp": {}, "utt2spk": {}}
+    for row in rows:
+        stem, speaker = row["stem"], row["speaker"]
+        utt = stem if speaker == "-" else f"{speaker}-{stem}"
+        tables["wav.scp"][utt] = sounds[stem]
+        for column, table in TABLE_OF.items():
+            tables.setdefault(table, {})[utt] = row[column]
+        tables["utt2spk"][utt] = stem if speaker == "-" else speaker
+    return {name: table for name, table in tables.items() if set(table.values()) != {"-"}}
 
 
-def count(name, labels, whole):
-    """Line that says how many utterances a set has, and how many the whole corpus has if that differs."""
-    got = (labels.count("genuine"), labels.count("spoof"))
-    text = f"{name}: {got[0]} genuine, {got[1]} replayed"
+def counts(labels: list[str], whole: tuple[int, int]) -> str:
+    """How many utterances a set has, and how many the whole corpus has if that differs."""
     if "-" in labels:
-        got, whole = len(labels), sum(whole)
-        text = f"{name}: {got} utterances without labels: they can be scored, not evaluated"
-    return text if got == whole else f"{text}; the whole corpus has {str(whole).strip('()')}"
+        got, all_of_it = str(len(labels)), str(sum(whole))
+        text = f"{got} utterances without labels: they can be scored, not evaluated"
+    else:
+        num_genuine, num_spoof = labels.count("genuine"), labels.count("spoof")
+        got, all_of_it = f"{num_genuine}, {num_spoof}", f"{whole[0]}, {whole[1]}"
+        text = f"{num_genuine} genuine, {num_spoof} replayed"
+    return text if got == all_of_it else f"{text}; the whole corpus has {all_of_it}"
 
 
-def write_set(folder, tables):
-    """Write the tables, sorted in byte order, each to a temporary name first; remove those of an earlier run that this one lacks."""
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, table in tables.items():
-        temporary = folder / f".{name}.tmp"  # of a killed run, too
-        try:
-            with open(temporary, "w", encoding="utf-8", errors="surrogateescape") as file:
-                file.writelines(f"{key} {table[key]}\n" for key in sorted(table))
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(temporary, folder / name)
-        finally:
-            temporary.unlink(missing_ok=True)
-    for name in set(TABLES) - tables.keys():
-        (folder / name).unlink(missing_ok=True)
-
+SCRIPT = command_line()
 
 if __name__ == "__main__":
     main()

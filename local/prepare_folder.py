@@ -1,133 +1,163 @@
 #!/usr/bin/env python3
-"""Make <data>/{train,dev,eval} of one's own recordings: two folders, genuine and replayed, or a table.
+"""Make <data>/{train,dev,eval} of your own recordings: two folders, or a table.
 
-The table is a CSV with a head: columns file and label (genuine or spoof), and if they are known speaker and any conditions (env, playback,
-recorder, ...), each of which becomes utt2<column>; files are relative to its folder. Of folders, a speaker is a subfolder, or what stands
-before the first '-' of a file's name. No speaker is in two sets. Recordings of another rate than 16 kHz, or with several channels, are
-copied to <data>/converted: resampled, first channel.
+Of folders, a speaker is a subfolder, or the part of a file's name before the first '-'. The table
+is a CSV with a head: columns file and label (genuine or spoof), and optionally speaker and any
+conditions (env, playback, recorder, ...). Each condition becomes utt2<column>. Files are relative
+to the folder of the table. No speaker is in two sets. Recordings of another sample rate than 16 kHz
+or with several channels are copied to <data>/converted: resampled, first channel.
 
 Example: local/prepare_folder.py --genuine recordings/live --replayed recordings/replayed data
 """
 
-import argparse
 import csv
 import os
 import re
-import sys
+from argparse import Namespace
+from collections.abc import Sequence
 from io import StringIO
-from math import gcd
 from pathlib import Path
 
 import numpy as np
-import soundfile
-from scipy.signal import resample_poly
+from script import Script, three_numbers
 
-from sdtools.audio.decoding import load_audio
+from sdtools.audio.data_dir import write_data_dir
+from sdtools.audio.decoding import load_audio, read_header
 from sdtools.audio.encoding import write_audio
-from sdtools.audio.folder import as_word, check_path, find_sounds, name_sound
-from sdtools.errors import printable
-from sdtools.tables.output import open_output
+from sdtools.audio.folder import as_word, check_path, name_sounds
+from sdtools.errors import SdError, UsageError
+from sdtools.replay.simulation import resample
 
 SETS = ("train", "dev", "eval")
 LABELS = ("genuine", "spoof")
 RATE_HZ = 16000
 RESERVED = ("spk", "dur", "frames")  # utt2<column> would be another table
+Recordings = dict[str, dict[str, str]]  # {utterance: {"file", "label", "speaker", conditions}}
 
 
-def fail(message):
-    """End with a one-line message."""
-    sys.exit(printable(f"{Path(__file__).name}: {message}"))
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run the command line."""
+    SCRIPT.run(make, argv)
 
 
-def from_folders(genuine, replayed):
-    """Recordings of two folders: {utterance: {"file", "label", "speaker"}}."""
-    recordings, seen = {}, {}
+def command_line() -> Script:
+    """The options."""
+    script = Script(__file__, __doc__)
+    script.add_argument("--genuine", metavar="DIR", help="folder of live recordings")
+    script.add_argument("--replayed", metavar="DIR", help="folder of replayed recordings")
+    script.add_argument("--csv", metavar="FILE", help="table instead of folders")
+    script.add_argument(
+        "--split",
+        type=three_numbers,
+        default="50,20,30",
+        help="percent of the recordings for train, dev and eval (default 50,20,30)",
+    )
+    script.add_argument("--seed", type=int, default=0, help="another seed gives another split")
+    script.add_argument("data", type=Path)
+    return script
+
+
+def make(args: Namespace) -> None:
+    """Read, split, convert, write."""
+    folders = [folder for folder in (args.genuine, args.replayed) if folder]
+    if len(folders) != (0 if args.csv else 2):
+        need = "either --csv or both --genuine and --replayed"
+        raise UsageError("command line", "recordings", need=need, hint="Try --help")
+    if args.csv:
+        recordings = from_table(os.path.abspath(args.csv))
+    else:
+        recordings = from_folders(*map(os.path.abspath, folders))
+    parts = split(recordings, args.split, args.seed)
+    num_converted = convert(recordings, args.data / "converted")
+    if num_converted:
+        copied = f"{num_converted} of {len(recordings)} recordings were resampled or had channels"
+        SCRIPT.note(f"{copied} left out; the copies are in {args.data}/converted")
+    for name, utts in parts.items():
+        write_set(args.data / name, {utt: recordings[utt] for utt in utts})
+
+
+def from_folders(genuine: str, replayed: str) -> Recordings:
+    """Recordings of two folders."""
+    recordings: Recordings = {}
+    seen: dict[Path, str] = {}
     for label, folder in zip(LABELS, (genuine, replayed)):
-        for path in find_sounds(folder):
+        for key, (path, speaker) in name_sounds(folder).items():
             if seen.setdefault(path.resolve(), label) != label:
-                raise ValueError(
-                    f"{path}: folders: got it as genuine and as replayed, need folders apart. Move one out of the other"
-                )
-            key, speaker = name_sound(path, folder)
-            utt = f"{key}-{label}"
-            if utt in recordings:
-                raise ValueError(
-                    f"{path}: name: got {utt} as of {recordings[utt]['file']}, need one name for each file. Rename one"
-                )
-            recordings[utt] = {"file": str(path), "label": label, "speaker": speaker}
+                what = "this recording is in the folder of genuine and in that of replayed ones"
+                raise SdError(path, what, hint="Move one folder out of the other")
+            recordings[f"{key}-{label}"] = {"file": str(path), "label": label, "speaker": speaker}
     return recordings
 
 
-def read_csv(path):
+def read_csv(path: str) -> tuple[list[str], list[tuple[str, dict[str, str]]]]:
     """Columns of a CSV, and place and cells of each of its lines."""
     try:
         text = Path(path).read_bytes().decode("utf-8-sig")
-    except ValueError as error:
-        raise ValueError(
-            f"{path}: text: got '{error}', need UTF-8. Save it again as such"
-        ) from None
+    except UnicodeDecodeError as error:
+        raise SdError(path, "text", got=error, need="UTF-8", hint="Save it as UTF-8") from None
     reader = csv.DictReader(StringIO(text, newline=""))
     try:
-        return reader.fieldnames or [], [(f"{path}:{reader.line_num}", row) for row in reader]
+        rows = [(f"{path}:{reader.line_num}", row) for row in reader]
     except csv.Error as error:
-        raise ValueError(
-            f"{path}:{reader.line_num}: line: got '{error}', need cells between commas. Correct it"
-        ) from None
+        need = "cells between commas"
+        raise SdError(f"{path}:{reader.line_num}", "line", got=error, need=need) from None
+    return list(reader.fieldnames or []), rows
 
 
-def from_table(path):
-    """The same from a CSV; further columns are conditions."""
-    recordings, (columns, rows) = {}, read_csv(path)
+def from_table(path: str) -> Recordings:
+    """Recordings of a CSV."""
+    columns, rows = read_csv(path)
     if not {"file", "label"} <= set(columns):
-        raise ValueError(
-            f"{path}:1: head: got {columns}, need columns file and label. Name them in the first line"
-        )
+        hint = "Name the columns in the first line"
+        raise SdError(f"{path}:1", "columns", got=columns, need="file and label", hint=hint)
     for column in columns:
         if not re.fullmatch(r"[a-z][a-z0-9]*", column) or column in RESERVED:
-            raise ValueError(
-                f"{path}:1: head: got column {column!r}, need a word in small letters, none of {' '.join(RESERVED)}. Rename it"
-            )
-    for where, row in rows:
-        if None in row or None in row.values():
-            raise ValueError(
-                f"{where}: line: got another number of cells, need {len(columns)}. Correct it"
-            )
-        row = {
-            name: as_word(value) if name != "file" else value.strip() for name, value in row.items()
-        }
-        if empty := [name for name, value in row.items() if not value and name != "speaker"]:
-            raise ValueError(
-                f"{where}: {empty[0]}: got nothing, need a word in every cell; '-' for none. Correct it"
-            )
-        if row["label"] not in LABELS:
-            raise ValueError(
-                f"{where}: label: got {row['label']!r}, need genuine or spoof. Correct it"
-            )
-        if not Path(row["file"]).stem:
-            raise ValueError(
-                f"{where}: file: got {row['file']!r}, need the path of a sound file. Correct it"
-            )
+            need = f"a word in small letters other than {' '.join(RESERVED)}"
+            raise SdError(f"{path}:1", "column", got=repr(column), need=need, hint="Rename it")
+    recordings: Recordings = {}
+    for where, cells in rows:
+        row = check_row(where, cells, len(columns))
         stem = as_word("_".join(Path(row["file"]).with_suffix("").parts).replace("/", "_"))
         row["speaker"] = re.sub(r"\W", "_", row.get("speaker") or stem)
         utt = f"{row['speaker']}-{stem}"
+        row["file"] = os.path.join(os.path.dirname(path), row["file"])
         if utt in recordings:
-            raise ValueError(
-                f"{where}: file: got the name of {recordings[utt]['file']} again, need each once. Rename or remove one"
-            )
-        recordings[utt] = {**row, "file": os.path.join(os.path.dirname(path), row["file"])}
+            what = f"{recordings[utt]['file']} has the same name {utt}"
+            raise SdError(where, what, hint="Rename or remove one of the files")
+        recordings[utt] = row
     return recordings
 
 
-def split(recordings, shares, seed):
-    """{set: [utterances]}: whole speakers, those with most recordings first, each to the set whose classes lack most."""
-    sizes = {}
+def check_row(where: str, cells: dict[str, str], num_columns: int) -> dict[str, str]:
+    """Cells of a line as words; refused if they do not describe a recording."""
+    if None in cells or None in cells.values():
+        raise SdError(where, "another number of cells than in the first line", need=num_columns)
+    row = {
+        name: as_word(value) if name != "file" else value.strip() for name, value in cells.items()
+    }
+    for name, value in row.items():
+        if not value and name != "speaker":
+            hint = "Write - for a condition that there is not"
+            raise SdError(where, name, got="nothing", need="a word", hint=hint)
+    if row["label"] not in LABELS:
+        raise SdError(where, "label", got=repr(row["label"]), need="genuine or spoof")
+    if not Path(row["file"]).stem:
+        raise SdError(where, "file", got=repr(row["file"]), need="the path of a sound file")
+    return row
+
+
+def split(recordings: Recordings, shares: list[int], seed: int) -> dict[str, list[str]]:
+    """Utterances of each set.
+
+    Whole speakers, those with most recordings first, go to the set whose classes lack most.
+    """
+    sizes: dict[str, np.ndarray] = {}
     for row in recordings.values():
         sizes.setdefault(row["speaker"], np.zeros(2))[LABELS.index(row["label"])] += 1
-    total = sum(sizes.values())
+    total = sum(sizes.values(), np.zeros(2))
     if (total == 0).any():
-        raise ValueError(
-            f"recordings: got {int(total[0])} genuine, {int(total[1])} replayed, need both. Check the paths"
-        )
+        got = f"{int(total[0])} genuine and {int(total[1])} replayed"
+        raise SdError("recordings", got=got, need="both classes", hint="Check the paths")
     rng = np.random.default_rng(seed)
     order = [sorted(sizes)[i] for i in rng.permutation(len(sizes))]
     order.sort(key=lambda speaker: -(sizes[speaker] / total).sum())
@@ -140,39 +170,33 @@ def split(recordings, shares, seed):
         sets[speaker] = SETS[chosen]
     for name, load in zip(SETS, loads):
         if (load == 0).any():
-            lack = LABELS[int(np.argmin(load))]
-            raise ValueError(
-                f"{name}: got no {lack} recording from {len(sizes)} speakers, need some in every set, and no speaker in two: three "
-                "speakers or more of each class. Say who speaks (subfolders, <speaker>-<name>, a column speaker), or record more"
-            )
-    parts = {name: [] for name in SETS}
+            what = f"no {LABELS[int(np.argmin(load))]} recording is left for this set"
+            need = "three speakers or more of each class, because no speaker is in two sets"
+            hint = "Name the speakers (subfolders, <speaker>-<name>, a column speaker)"
+            got, hint = f"{len(sizes)} speakers", f"{hint}, or record more of them"
+            raise SdError(name, what, got=got, need=need, hint=hint)
+    parts: dict[str, list[str]] = {name: [] for name in SETS}
     for utt in sorted(recordings):
         parts[sets[recordings[utt]["speaker"]]].append(utt)
     return parts
 
 
-def convert(recordings, folder):
-    """Give every recording a file at 16 kHz with one channel; the number of those that had to be made."""
+def convert(recordings: Recordings, folder: Path) -> int:
+    """Give every recording a file at 16 kHz with one channel; return how many had to be made."""
     num_converted = 0
     for utt, row in recordings.items():
         row["file"] = check_path(os.path.abspath(row["file"]))
         if os.path.exists(row["file"]) and not os.path.isfile(row["file"]):
-            raise ValueError(f"{row['file']}: sound: got no regular file, need one. Take it out")
-        try:
-            info = soundfile.info(row["file"])
-        except (soundfile.SoundFileError, OSError) as error:
-            raise ValueError(
-                f"{row['file']}: sound: got '{error}', need a format that libsndfile reads. Take it out"
-            ) from None
-        if info.samplerate < RATE_HZ:
-            raise ValueError(
-                f"{row['file']}: sample rate: got {info.samplerate} Hz, need {RATE_HZ} or more. Take it out"
-            )
-        if (info.samplerate, info.channels) == (RATE_HZ, 1):
+            raise SdError(row["file"], "this is not a regular file", hint="Remove it")
+        header = read_header(row["file"])
+        if header.rate_hz < RATE_HZ:
+            got, need = f"{header.rate_hz} Hz", f"{RATE_HZ} Hz or more"
+            hint = "Remove the recording"
+            raise SdError(row["file"], "sample rate", got=got, need=need, hint=hint)
+        if (header.rate_hz, header.num_channels) == (RATE_HZ, 1):
             continue
         samples, rate_hz = load_audio(row["file"], channel=0)
-        divisor = gcd(rate_hz, RATE_HZ)
-        samples = resample_poly(samples, RATE_HZ // divisor, rate_hz // divisor)
+        samples = resample(samples, rate_hz, RATE_HZ)
         folder.mkdir(parents=True, exist_ok=True)
         row["file"] = str((folder / f"{utt.replace('/', '_')}.wav").resolve())
         write_audio(row["file"], samples / max(1.0, np.abs(samples).max()), RATE_HZ)
@@ -180,83 +204,24 @@ def convert(recordings, folder):
     return num_converted
 
 
-def write_table(path, rows):
-    """A table of a data directory."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with open_output(str(path)) as file:
-        file.write("".join(f"{key} {value}\n" for key, value in rows).encode())
+def write_set(folder: Path, recordings: Recordings) -> None:
+    """Write the data directory of one set; tables of conditions of an earlier run are removed."""
+    file_of = {"file": "wav.scp", "label": "utt2label", "speaker": "utt2spk"}
+    tables: dict[str, dict[str, str]] = {}
+    for utt, row in recordings.items():
+        for column, value in row.items():
+            tables.setdefault(file_of.get(column, f"utt2{column}"), {})[utt] = value
+    for old in folder.glob("utt2*"):
+        if old.name not in tables:
+            old.unlink()
+    write_data_dir(folder, tables)
+    labels = list(tables["utt2label"].values())
+    num_genuine, num_speakers = labels.count("genuine"), len(set(tables["utt2spk"].values()))
+    counts = f"{num_genuine} genuine, {len(labels) - num_genuine} replayed, {num_speakers} speakers"
+    SCRIPT.note(f"{folder.name}: {counts}")
 
 
-def main():
-    """Read, split, write."""
-    parser = argparse.ArgumentParser(
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
-    parser.add_argument("--genuine", metavar="DIR", help="folder of live recordings")
-    parser.add_argument("--replayed", metavar="DIR", help="folder of replayed recordings")
-    parser.add_argument("--csv", metavar="FILE", help="table instead of folders")
-    parser.add_argument(
-        "--split",
-        default="50,20,30",
-        help="percent of the recordings for train, dev, eval (default 50,20,30)",
-    )
-    parser.add_argument("--seed", type=int, default=0, help="another seed, another split")
-    parser.add_argument("data", type=Path)
-    args = parser.parse_args()
-    shares = args.split.split(",")
-    if len(shares) != 3 or not all(share.isdecimal() and int(share) for share in shares):
-        fail(f"--split: got {args.split}, need three numbers of 1 or more, as in 50,20,30")
-    if bool(args.csv) == bool(args.genuine or args.replayed) or bool(args.genuine) != bool(
-        args.replayed
-    ):
-        fail(
-            "got neither --csv nor --genuine and --replayed, or both, need one of them. Try --help"
-        )
-    args.csv, args.genuine, args.replayed = (
-        path and os.path.abspath(path) for path in (args.csv, args.genuine, args.replayed)
-    )
-    try:
-        recordings = from_table(args.csv) if args.csv else from_folders(args.genuine, args.replayed)
-        parts = split(recordings, list(map(int, shares)), args.seed)
-        num_converted = convert(recordings, args.data / "converted")
-        if num_converted:
-            what = f"{num_converted} of {len(recordings)} were resampled or had channels left out"
-            print(f"{Path(__file__).name}: {what}: {args.data}/converted")
-        columns = {name for row in recordings.values() for name in row} - {
-            "file",
-            "label",
-            "speaker",
-        }
-        for name, utts in parts.items():
-            folder = args.data / name
-            tables = {
-                "wav.scp": "file",
-                "utt2label": "label",
-                "utt2spk": "speaker",
-                **{f"utt2{column}": column for column in columns},
-            }
-            for old in folder.glob("utt2*"):  # of an earlier run
-                if old.name not in tables:
-                    old.unlink()
-            for table, column in tables.items():
-                write_table(folder / table, ((utt, recordings[utt][column]) for utt in utts))
-            speakers = sorted({recordings[utt]["speaker"] for utt in utts})
-            spk2utt = (
-                (speaker, " ".join(utt for utt in utts if recordings[utt]["speaker"] == speaker))
-                for speaker in speakers
-            )
-            write_table(folder / "spk2utt", spk2utt)
-            num_genuine = sum(recordings[utt]["label"] == "genuine" for utt in utts)
-            print(
-                f"{Path(__file__).name}: {name}: {num_genuine} genuine, {len(utts) - num_genuine} replayed, {len(speakers)} speakers"
-            )
-    except OSError as error:
-        fail(f"{error.filename}: {error.strerror}")
-    except ValueError as error:
-        fail(error)
-
+SCRIPT = command_line()
 
 if __name__ == "__main__":
     main()

@@ -1,21 +1,24 @@
-"""Source-filter synthesiser of varied speakers: babble with the acoustics of speech, for corpora that cost nothing.
+"""Source-filter synthesiser of varied speakers: babble with the acoustics of speech.
 
-Glottal pulses (Rosenberg, 1971) and breath pass formants that move from phone to phone; fricatives and bursts are filtered noise.
-Not meant to be understood; the phones are those of no particular language.
+Glottal pulses (Rosenberg, 1971) and breath pass formants that move from phone to phone; fricatives
+and bursts are filtered noise. The phones belong to no language, and nothing can be understood.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from scipy import fft, signal
 
+Rng = np.random.Generator
+Tracks = dict[str, np.ndarray]  # by name, shape (num_frames,)
 RATE_HZ = 16000
 HOP = 80  # samples, 5 ms: one frame of the tracks
 FFT_SIZE = 10 * HOP  # the narrowest formant, 50 Hz, decays by 54 dB in the 40 ms after a frame
 DELAY = np.exp(-2j * np.pi * np.arange(FFT_SIZE // 2 + 1) / FFT_SIZE)  # z^-1 at every bin
 NUM_PHRASES = 10
 
-# What a phone sets, and the number of frames over which it is smoothed into the next: coarticulation.
+# What a phone sets, and over how many frames it is smoothed into the next: coarticulation.
 SMOOTHING = {
     "f1": 15,
     "f2": 15,
@@ -28,7 +31,7 @@ SMOOTHING = {
     "nasal": 5,
     "stress": 31,
 }
-SILENT = {
+SILENT: dict[str, float] = {
     "f1": 500,
     "f2": 1500,
     "f3": 2500,
@@ -57,7 +60,8 @@ VOWELS += [
 ]
 GLIDES = [(360, 1300, 2700), (420, 1300, 1600), (300, 700, 2200), (270, 2200, 3000)]
 NASALS = [(270, 1000, 2200), (270, 1400, 2400), (270, 1900, 2700)]
-# Formants, then centre and bandwidth of the noise in Hz; for fricatives also the amplitudes of noise and voice
+# Formants, then centre and bandwidth of the noise in Hz; for fricatives also the amplitudes of
+# noise and voice
 STOPS = [
     ((250, 800, 2200), 900, 1200),
     ((250, 1750, 2650), 4000, 2500),
@@ -74,7 +78,10 @@ FRICATIVES = [
 
 @dataclass(frozen=True)
 class Speaker:
-    """What stays the same in all that a speaker says; shares are of the glottal cycle, of its length and of its amplitude."""
+    """What is the same in all utterances of a speaker.
+
+    The shares are of the glottal cycle, of its length and of its amplitude.
+    """
 
     f0_hz: float
     f0_range_octaves: float
@@ -89,8 +96,8 @@ class Speaker:
     rate: float
 
 
-def draw_speaker(rng):
-    """Random Speaker: women and men, slow and fast, bright and dull, clear and breathy."""
+def draw_speaker(rng: Rng) -> Speaker:
+    """Draw a speaker: women and men, slow and fast, bright and dull, clear and breathy."""
     woman = rng.random() < 0.5
     scale = rng.normal(1.16 if woman else 1.0, 0.05)
     return Speaker(
@@ -108,21 +115,21 @@ def draw_speaker(rng):
     )
 
 
-def synthesise(speaker, phrase, rng):
+def synthesise(speaker: Speaker, phrase: int, rng: Rng) -> np.ndarray:
     """One utterance at 16 kHz.
 
     Parameters
     ----------
-    speaker : Speaker
-    phrase : int
-        What is said: the same number, the same phones.
-    rng : numpy.random.Generator
+    phrase
+        The same number gives the same phones.
+    rng
         How it is said this time.
 
     Returns
     -------
-    ndarray, shape (num_samples,)
-        Two to four seconds of any level, with up to 0.3 s of silence at either end.
+    np.ndarray
+        Shape (num_samples,): two to four seconds of any level, with up to 0.3 s of silence at
+        either end.
     """
     tracks = _tracks(speaker, _phones(phrase, rng), rng)
     pulses, flow = _glottis(speaker, tracks["stress"], rng)
@@ -134,14 +141,17 @@ def synthesise(speaker, phrase, rng):
     return _vocal_tract(speaker, tracks, throat, 1.2 * frication * mouth_noise)
 
 
-def _phones(phrase, rng):
-    """Phones of a phrase as [{"sec": duration, name: target}]; only the silences around it are new each time."""
+def _phones(phrase: int, rng: Rng) -> list[dict[str, float]]:
+    """Phones of a phrase with duration "sec" and targets.
+
+    Only the silences around the phrase are new each time.
+    """
     fixed = np.random.default_rng(phrase)
     num_syllables = fixed.integers(8, 12)
     pause_after = fixed.integers(3, num_syllables - 2)
-    phones = [SILENT | {"sec": rng.uniform(0.08, 0.3), "stress": 0}]
+    phones: list[dict[str, float]] = [SILENT | {"sec": rng.uniform(0.08, 0.3), "stress": 0}]
 
-    def add(sec, formants, **targets):
+    def add(sec: float, formants: Sequence[float], **targets: float) -> None:
         phones.append(
             SILENT
             | dict(zip(("f1", "f2", "f3"), formants))
@@ -181,8 +191,8 @@ def _phones(phrase, rng):
     return [*phones, SILENT | {"sec": rng.uniform(0.08, 0.3), "stress": 0}]
 
 
-def _tracks(speaker, phones, rng):
-    """Targets of the phones, in the speaker's time and vocal tract, as smooth tracks: {name: array of shape (num_frames,)}."""
+def _tracks(speaker: Speaker, phones: list[dict[str, float]], rng: Rng) -> Tracks:
+    """Targets of the phones, in the speaker's time and vocal tract, as smooth tracks."""
     sec = (
         np.array([phone["sec"] for phone in phones])
         * np.exp(rng.normal(0, 0.15, len(phones)))
@@ -200,14 +210,14 @@ def _tracks(speaker, phones, rng):
     return tracks
 
 
-def _smooth(track, width):
+def _smooth(track: np.ndarray, width: int) -> np.ndarray:
     """Weighted mean over an odd number of frames."""
     window = np.hanning(width + 2)[1:-1]
     return np.convolve(np.pad(track, width // 2, mode="edge"), window / window.sum(), "valid")
 
 
-def _glottis(speaker, stress, rng):
-    """Derivative of the glottal flow, of unit RMS, and the flow, from 0 to 1; shape (num_samples,)."""
+def _glottis(speaker: Speaker, stress: np.ndarray, rng: Rng) -> tuple[np.ndarray, np.ndarray]:
+    """Derivative of the glottal flow, of unit RMS, and the flow, 0 to 1; shape (num_samples,)."""
     time = np.linspace(0, 1, len(stress))
     octaves = speaker.f0_range_octaves * (
         0.5 - time + 0.5 * stress + 0.6 * _smooth(rng.standard_normal(len(time)), 41)
@@ -231,15 +241,17 @@ def _glottis(speaker, stress, rng):
     return pulses / np.sqrt(np.mean(pulses**2)), flow
 
 
-def _vocal_tract(speaker, tracks, throat, mouth):
-    """Sum of the sources in throat and mouth, each through filters that move with the tracks, by overlap-add."""
+def _vocal_tract(
+    speaker: Speaker, tracks: Tracks, throat: np.ndarray, mouth: np.ndarray
+) -> np.ndarray:
+    """Sum of the sources in throat and mouth, each through filters that move with the tracks."""
     window = signal.windows.hann(2 * HOP, sym=False)
     throat, mouth = (
         np.lib.stride_tricks.sliding_window_view(np.pad(x, (HOP, 0)), 2 * HOP)[::HOP]
         for x in (throat, mouth)
     )
     out = np.zeros((len(throat) + FFT_SIZE // HOP, HOP))
-    for i in range(0, len(throat), 32):  # few frames at a time stay in the cache
+    for i in range(0, len(throat), 32):  # overlap-add; few frames at a time stay in the cache
         here = {name: track[i : i + 32] for name, track in tracks.items()}
         spectra = fft.rfft(throat[i : i + 32] * window, FFT_SIZE) * _throat_response(speaker, here)
         spectra += fft.rfft(mouth[i : i + 32] * window, FFT_SIZE) * _frication_response(here)
@@ -249,8 +261,8 @@ def _vocal_tract(speaker, tracks, throat, mouth):
     return out[1 : len(throat) + 1].ravel()
 
 
-def _throat_response(speaker, tracks):
-    """Formants in cascade; in nasals, wider ones and an antiformant. Shape (num_frames, num_bins)."""
+def _throat_response(speaker: Speaker, tracks: Tracks) -> np.ndarray:
+    """Formants in cascade, shape (num_frames, num_bins); nasals: wider, and an antiformant."""
     inverse = _inverse_resonator(1200 * speaker.tract_scale, 150)
     response = 1 + tracks["nasal"][:, None] * (inverse - 1)
     for f_hz in speaker.high_formants_hz:
@@ -262,14 +274,22 @@ def _throat_response(speaker, tracks):
     return response
 
 
-def _frication_response(tracks):
-    """One broad resonance, of unit gain at its pole's angle, and a zero at 0 Hz. Shape (num_frames, num_bins)."""
+def _frication_response(tracks: Tracks) -> np.ndarray:
+    """One broad resonance, of unit gain at its pole's angle, and a zero at 0 Hz.
+
+    Shape (num_frames, num_bins).
+    """
     turn = np.exp(-2j * np.pi * tracks["centre"][:, None] / RATE_HZ)
     return (1 - DELAY) / _inverse_resonator(tracks["centre"], tracks["bandwidth"], turn)
 
 
-def _inverse_resonator(f_hz, bandwidth_hz, unit_at=1):
-    """1 / H of two-pole resonators, shape (num_frames or 1, num_bins); |H| is 1 at the given z^-1, by default at 0 Hz."""
+def _inverse_resonator(
+    f_hz: float | np.ndarray, bandwidth_hz: float | np.ndarray, unit_at: float | np.ndarray = 1
+) -> np.ndarray:
+    """1 / H of two-pole resonators, shape (num_frames or 1, num_bins).
+
+    |H| is 1 at the z^-1 `unit_at`, by default at 0 Hz.
+    """
     pole = np.exp(np.pi * np.atleast_1d(2j * f_hz - bandwidth_hz) / RATE_HZ)[:, None]
     return (
         (1 - pole * DELAY)

@@ -24,6 +24,14 @@ MAX_FRAMES = 1 << 40  # a header with more does not know its length
 STREAM_BYTES = 0x7FFFF000  # in a WAV header, this length or more means "written into a pipe"
 
 
+class Header(NamedTuple):
+    """What the header of a sound file promises."""
+
+    rate_hz: int
+    num_channels: int
+    num_frames: int
+
+
 class Window(NamedTuple):
     """A part of a recording; samples have the shape (num_samples, num_channels)."""
 
@@ -141,6 +149,18 @@ def read_windows(
             yield Window(first / rate_hz, sound.frames / rate_hz, samples, rate_hz)
 
 
+def read_header(path: str | os.PathLike[str]) -> Header:
+    """Return what the header of a sound file promises.
+
+    Raises
+    ------
+    SdError
+        If it is not a sound file.
+    """
+    with open_input(str(path), allow_pipes=False) as source, _open_sound(source) as (_, sound):
+        return Header(sound.samplerate, sound.channels, sound.frames)
+
+
 @contextmanager
 def _open_sound(source: Input) -> Iterator[tuple[str, soundfile.SoundFile]]:
     """The sound of an input and its name for messages; errors of libsndfile become ours."""
@@ -161,7 +181,7 @@ def _open_sound(source: Input) -> Iterator[tuple[str, soundfile.SoundFile]]:
         raise SdError(who, "sound", got=got, need=need, hint="Check the file") from None
 
 
-def _read_riff(source: Input) -> bytes:
+def _read_riff(source: Input) -> bytes | bytearray | memoryview:
     """Bytes of one RIFF wave; what follows belongs to the next entry of the archive."""
     head = source.peek(8, 8)
     orders = {b"RIFF": "little", b"RIFX": "big"}

@@ -188,10 +188,8 @@ def test_corpus_is_replaced_but_nothing_else_is(tmp_path):
     prepare_mini_replay.main([*SMALL, str(tmp_path / "corpus")])
     assert not (tmp_path / "corpus" / "left_over").exists()
     (tmp_path / "mine").mkdir()
-    assert (
-        "mine: exists and was not made by this script. Choose another directory or remove it"
-        in refused(tmp_path / "mine")
-    )
+    message = refused(tmp_path / "mine")
+    assert "mine: this script did not make this directory. Choose another" in message
     assert sorted(path.name for path in tmp_path.iterdir()) == ["corpus", "mine"]
 
 
@@ -217,7 +215,7 @@ def speech(tmp_path_factory):
 def test_own_speech(speech, tmp_path, capsys):
     prepare_mini_replay.main(["--speech-dir", str(speech), *SMALL, str(tmp_path / "corpus")])
     said = capsys.readouterr().err
-    assert "1 files shorter than 1.5 s left out" in said
+    assert "1 files shorter than 1.5 s are not used" in said
     assert (
         "train: 3 speakers, " in said
         and "dev: 2 speakers, " in said
@@ -233,21 +231,20 @@ def test_own_speech(speech, tmp_path, capsys):
 
 def test_speech_that_cannot_serve_is_refused(speech, tmp_path):
     corpus, few = tmp_path / "corpus", tmp_path / "few"
-    assert f"--speech-dir: got {few}, need a directory" in refused("--speech-dir", few, corpus)
+    message = refused("--speech-dir", few, corpus)
+    assert f"--speech-dir: expected a directory, found {few}" in message
     few.mkdir()
     for i in range(5):
         soundfile.write(few / f"{i}-a.wav", np.zeros(RATE_HZ * 2), RATE_HZ)
-    assert f"{few}: got 5 speakers, need 6 or more, two for every set. Name files" in refused(
-        "--speech-dir", few, corpus
-    )
+    message = refused("--speech-dir", few, corpus)
+    assert f"{few}: number of speakers: expected 6 or more, two for every set, found 5." in message
+    assert "Name files" in message
     soundfile.write(few / "5-a.wav", np.zeros(8000 * 2), 8000)
-    assert "5-a.wav: sample rate: got 8000, need 16000 or more" in refused(
-        "--speech-dir", few, corpus
-    )
+    message = refused("--speech-dir", few, corpus)
+    assert "5-a.wav: sample rate: expected 16000 Hz or more, found 8000 Hz" in message
     soundfile.write(few / "5-a.wav", np.zeros(RATE_HZ * 2), RATE_HZ)
-    assert "-a.wav: samples 0 to 32000: got silence, NaN or infinity, need speech. Take" in refused(
-        "--speech-dir", few, *SMALL, corpus
-    )
+    message = refused("--speech-dir", few, *SMALL, corpus)
+    assert "-a.wav: samples 0 to 32000 are silent or not finite. Remove" in message
     (few / "5-a.wav").write_text("no sound")
     assert "5-a.wav" in refused("--speech-dir", few, corpus)
     assert [path.name for path in tmp_path.iterdir()] == ["few"]
@@ -256,13 +253,10 @@ def test_speech_that_cannot_serve_is_refused(speech, tmp_path):
 @pytest.mark.parametrize(
     ("option", "message"),
     [
-        (
-            "--num-spoof=3,4",
-            "argument --num-spoof: got 3,4, need three numbers of 1 or more, as in 20,10,20. Try --help",
-        ),
-        ("--num-speakers=0,1,1", "argument --num-speakers: got 0,1,1, need three numbers"),
-        ("--seed=-1", "--seed: got -1, need 0 or more"),
-        ("--nj=0", "--nj: got 0, need 1 or more"),
+        ("--num-spoof=3,4", "for example 20,10,20, found 3,4. Try --help"),
+        ("--num-speakers=0,1,1", "--num-speakers: expected three numbers of 1 or more"),
+        ("--seed=-1", "--seed: expected 0 or more, found -1"),
+        ("--nj=0", "--nj: expected 1 or more, found 0"),
         ("--nj=two", "argument --nj: invalid int value: 'two'. Try --help"),
         ("--speed=1", "unrecognized arguments: --speed=1. Try --help"),
     ],
