@@ -17,7 +17,7 @@ from sdtools.detect.detection import (
 )
 from sdtools.detect.model import load_model
 from sdtools.errors import SdError, UsageError, printable
-from sdtools.scoring.files import write_json
+from sdtools.scoring.json_files import write_json
 from sdtools.tables.output import check_output
 
 

@@ -9,7 +9,7 @@ from sdtools.features.postprocess import PostOptions, postprocess
 from sdtools.gmm import io as gmm_io
 from sdtools.gmm.mixture import llr
 from sdtools.options import check_settings
-from sdtools.scoring import files as scores
+from sdtools.scoring.files import write_scores
 from sdtools.tables import table as tables
 from sdtools.tables.output import check_output
 
@@ -49,7 +49,7 @@ def body(context: Context) -> int:
 
     with tables.open_table(rspecifier, allow_pipes=context[InputOptions].allow_pipes) as table:
         status = context.for_each(table, score, llrs.__setitem__, total=table.num_entries)
-    scores.write_scores(scores_out, llrs)
+    write_scores(scores_out, llrs)
     return status
 
 

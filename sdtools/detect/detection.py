@@ -13,7 +13,7 @@ from sdtools.audio import decoding as audio
 from sdtools.detect import quality
 from sdtools.detect.model import Model
 from sdtools.errors import SdError
-from sdtools.scoring.evaluation import word
+from sdtools.scoring.json_files import to_word
 from sdtools.tables.input import read_scp
 
 
@@ -151,7 +151,7 @@ def _judge_samples(model: Model, samples: np.ndarray, rate_hz: int, options: Det
         "llr": llr,
         "decision": decision,
         "posterior": posterior,
-        "threshold": word(threshold),
+        "threshold": to_word(threshold),
         "prior": options.prior,
     }
 

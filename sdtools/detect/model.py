@@ -24,8 +24,9 @@ from sdtools.features.postprocess import PostOptions, postprocess
 from sdtools.gmm import io as gmm_io
 from sdtools.gmm.mixture import DiagGmm, llr
 from sdtools.options import load_settings
-from sdtools.scoring import files as scores
 from sdtools.scoring.fusion import Fusion, apply_fusion
+from sdtools.scoring.fusion_file import read_fusion, write_fusion
+from sdtools.scoring.json_files import read_json
 
 FORMAT = 1
 GMM_FILES = ("genuine.gmm", "genuine.gmm.conf", "spoof.gmm", "spoof.gmm.conf")
@@ -104,7 +105,7 @@ def write_model(
             shutil.copy(feats_confs[name], new / name / "feats.conf")
             for file in GMM_FILES:
                 shutil.copy(source / file, new / name / file)
-        scores.write_fusion(str(new / "fusion.json"), fusion, list(systems))
+        write_fusion(str(new / "fusion.json"), fusion, list(systems))
         files = {
             str(path.relative_to(new)): _sha256(path)
             for path in sorted(new.rglob("*"))
@@ -137,7 +138,12 @@ def load_model(path: str | os.PathLike) -> Model:
     folder, need = Path(path), "a directory like a recipe's exp/<system>/model. Check the path"
     if not _is_own_file(folder, "model.json"):
         raise ValueError(f"{folder}: model: got no file model.json there, need {need}")
-    about = scores.read_json(str(folder / "model.json"), "model", need)
+    about = read_json(
+        str(folder / "model.json"),
+        "model",
+        "a directory like a recipe's exp/<system>/model",
+        "Check the path",
+    )
     try:
         names, files, made_by = about["systems"], about["files"], about["sdtools"]
         is_known = about["format"] == FORMAT and isinstance(files, dict)
@@ -160,7 +166,7 @@ def load_model(path: str | os.PathLike) -> Model:
         raise ValueError(
             f"{folder}: model: got no fusion.json among its files, need it. Make it again"
         )
-    fusion, trained_on = scores.read_fusion(str(folder / "fusion.json"))
+    fusion, trained_on = read_fusion(str(folder / "fusion.json"))
     if trained_on != names or not all(
         {f"{name}/{file}" for file in ("feats.conf", *GMM_FILES)} <= files.keys() for name in names
     ):

@@ -17,7 +17,7 @@ from sdtools.bin import (
 )
 from sdtools.detect import model
 from sdtools.errors import SdError
-from sdtools.scoring import files as scores
+from sdtools.scoring.files import read_scores
 from sdtools.scoring.fusion import Fusion, apply_fusion
 
 RATE_HZ = 16000
@@ -62,7 +62,7 @@ def parts(tmp_path_factory):
         gmms = [f"{folder}/{name}/{label}.gmm" for label in ("genuine", "spoof")]
         out = f"{folder}/{name}/scores.txt"
         assert score_gmm.main(["--print-args=false", *gmms, f"ark:{ark}", out]) == 0
-        made[name] = folder / name, folder / f"{name}.ark.conf", scores.read_scores(out)
+        made[name] = folder / name, folder / f"{name}.ark.conf", read_scores(out)
     return folder, made
 
 
