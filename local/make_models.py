@@ -14,12 +14,16 @@ from pathlib import Path
 
 from sdtools.audio.entries import AudioOptions
 from sdtools.detect.model import write_model
-from sdtools.errors import printable
+from sdtools.errors import SdError, printable
 from sdtools.options import load_settings
-from sdtools.scoring import evaluation as summary
-from sdtools.scoring import files as scores
+from sdtools.scoring.evaluation import threshold_record
+from sdtools.scoring.experiment import Experiment, SystemFolder
+from sdtools.scoring.files import read_utt2label
 from sdtools.scoring.fusion import FusionOptions, apply_fusion, train_fusion
-from sdtools.scoring.metrics import MetricOptions, sort_scores
+from sdtools.scoring.fusion_file import read_fusion
+from sdtools.scoring.metrics import MetricOptions
+from sdtools.scoring.roc import sort_scores
+from sdtools.scoring.trials import read_trials
 from sdtools.tables.table import open_table
 
 
@@ -32,9 +36,7 @@ def table(path, kind):
 def counts(sets):
     """What data directories hold: trials of each class, speakers, hours where they are known."""
     labels = [
-        value
-        for folder in sets
-        for value in scores.read_utt2label(str(folder / "utt2label")).values()
+        value for folder in sets for value in read_utt2label(str(folder / "utt2label")).values()
     ]
     speakers = {value for folder in sets for value in table(folder / "utt2spk", "token")}
     record = {
@@ -52,20 +54,21 @@ def counts(sets):
 def make_model(data, exp, name, options):
     """One model directory."""
     dev, members = data / "dev" / "utt2label", [name]
-    path = exp / name / "fusion.json"
+    experiment = Experiment(exp)
+    path = experiment.system(name).fusion
     if path.is_file():
-        fusion, trained_on = scores.read_fusion(str(path))
-        members = [Path(system).parent.parent.name for system in trained_on]
-        if bad := {"", ".."} & set(members):
-            raise ValueError(
-                f"{path}: systems: got a folder {bad.pop()!r}, need <exp>/<system>/scores/dev.txt. Train the fusion again"
-            )
-    paths = [str(exp / member / "scores" / "dev.txt") for member in members]
-    trials, is_genuine = scores.read_trials(str(dev), paths)
+        fusion, trained_on = read_fusion(str(path))
+        folders = [SystemFolder.of_scores(scores) for scores in trained_on]
+        members = [folder.name if folder else "" for folder in folders]
+        if {"", ".."} & set(members):
+            got, need = " ".join(trained_on), "<exp>/<system>/scores/dev.txt of each system"
+            raise SdError(path, "systems", got=got, need=need, hint="Train the fusion again")
+    paths = [str(experiment.system(member).scores("dev")) for member in members]
+    trials = read_trials(str(dev), paths)
     if not path.is_file():
-        fusion = train_fusion(trials.scores, is_genuine, FusionOptions(auto_ridge=True))
+        fusion = train_fusion(trials.scores, trials.is_genuine, FusionOptions(auto_ridge=True))
     llrs = apply_fusion(fusion, trials.scores)
-    of_class = sort_scores(llrs[is_genuine], llrs[~is_genuine])
+    of_class = sort_scores(llrs[trials.is_genuine], llrs[~trials.is_genuine])
     confs = {member: data / member / "dev" / "conf" / "feats.conf" for member in members}
     about = {
         "name": name,
@@ -73,12 +76,16 @@ def make_model(data, exp, name, options):
         "sample_rate_hz": load_settings(confs[members[0]], AudioOptions).sample_rate_hz,
         "trained_on": counts([data / members[0] / part for part in ("train", "dev")]),
         "calibrated_on": counts([data / members[0] / "dev"]),
-        "thresholds": summary.threshold_record(
+        "thresholds": threshold_record(
             str(dev), ", ".join(paths), of_class, MetricOptions(), options.false_alarm_rate
         ),
     }
     write_model(
-        exp / name / "model", {member: exp / member for member in members}, confs, fusion, about
+        experiment.system(name).model,
+        {member: experiment.system(member).path for member in members},
+        confs,
+        fusion,
+        about,
     )
 
 

@@ -1,22 +1,28 @@
 #!/usr/bin/env python3
-"""Print Tables 1 and 2 in the paper's form from the figures of sd-eval-scores, and write them with the command that made them.
+"""Print Tables 1 and 2 of the paper for an evaluation, and write them with the command that made it.
 
-Rows and columns are those of the systems that were evaluated; with --paper, tables of the EER by condition follow.
+Rows and columns are the systems that were evaluated. With --paper the paper's EERs stand beside
+ours, and tables of the EER by condition follow.
 
 Example: local/paper_tables.py --command ./run.sh exp/results.json exp/RESULTS.md
 """
 
+from __future__ import annotations
+
 import argparse
 import re
 import sys
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from sdtools.errors import printable
-from sdtools.scoring.evaluation import percent, read_figures
+from sdtools.scoring.evaluation import Evaluation, SystemEvaluation, read_evaluation
+from sdtools.scoring.metrics import Condition, Metrics
+from sdtools.scoring.summary import percent
 from sdtools.tables.output import open_output
 
 FEATURES = {"cf": "CF + Δ + ΔΔ", "cm": "CM + Δ + ΔΔ", "cmtri": "CM + Δ + ΔΔ (Tri)"}
-SYSTEMS = {  # (row, head of a column, system); {} is the highest order
+SYSTEMS = {  # name: row and head of a column; {} is the highest order
     "cqcc": ("B1: CQCC", "B1"),
     "tc": ("B2: TC", "B2"),
     "mcf": ("MCF-CC alone", "MCF-CC"),
@@ -42,10 +48,12 @@ CONDITIONS = {
     "phrase": "phrase",
     "spk": "speaker",
 }
+Systems = Mapping[str, SystemEvaluation]
+Rows = list[list[str]]
 
 
-def markdown(rows):
-    """A table whose columns are aligned, so that it reads well in a terminal too."""
+def markdown(rows: Rows) -> str:
+    """A table whose columns are aligned, so that it is also readable in a terminal."""
     widths = [max(map(len, column)) for column in zip(*rows)]
     lines = [
         "| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths)) + " |"
@@ -55,54 +63,53 @@ def markdown(rows):
     return "\n".join(lines)
 
 
-def eers(system, name, methods, paper):
-    """Equal error rates of a system by each method, then the paper's, as text."""
-    ours = [percent(system["eer"][method]["value"]) for method in methods]
+def eers(result: Metrics | Condition, name: str, paper: Mapping[str, float]) -> list[str]:
+    """EERs of a system by each method, then the paper's."""
+    ours = [percent(eer.value) for eer in result.eer]
     return ours + [f"{paper[name]:.2f}" if name in paper else "-"] * bool(paper)
 
 
-def table_1(systems, orders, methods, paper):
-    """A row for each feature, or one for each kind of figure if there are several."""
+def table_1(
+    systems: Systems, orders: Iterable[int], methods: Sequence[str], paper: Mapping[str, float]
+) -> Rows:
+    """A row for each feature, or one for each kind of EER if there are several."""
     kinds = [*methods, *["the paper"] * bool(paper)]
     rows = [["Feature", *["EER %"] * (len(kinds) > 1), *(f"{order} SD" for order in orders)]]
     for feature, title in FEATURES.items():
         names = [f"{feature}_sd{order}" for order in orders]
         if all(name in systems for name in names):
-            columns = [eers(systems[name], name, methods, paper) for name in names]
+            columns = [eers(systems[name].metrics, name, paper) for name in names]
             rows += [
-                [title, *[kind] * (len(kinds) > 1), *figures]
-                for kind, figures in zip(kinds, zip(*columns))
+                [title, *[kind] * (len(kinds) > 1), *row] for kind, row in zip(kinds, zip(*columns))
             ]
     return rows
 
 
-def table_2(systems, top, methods, paper):
-    """A row for each system, a column for each kind of figure."""
+def table_2(systems: Systems, top: int, methods: Sequence[str], paper: Mapping[str, float]) -> Rows:
+    """A row for each system, a column for each kind of EER."""
     head = ["EER %"] if len(methods) == 1 else [f"EER % ({method})" for method in methods]
     rows = [["System", *head, *["the paper"] * bool(paper)]]
-    for name, (title, _) in SYSTEMS.items():
-        if (name := name.format(top)) in systems:
-            rows.append([title.format(top), *eers(systems[name], name, methods, paper)])
+    for pattern, (title, _) in SYSTEMS.items():
+        if (name := pattern.format(top)) in systems:
+            rows.append([title.format(top), *eers(systems[name].metrics, name, paper)])
     return rows
 
 
-def table_by(systems, top, column, method):
+def table_by(systems: Systems, top: int, column: str) -> Rows:
     """A row for each condition, a column for each system of Table 2."""
-    heads = {
-        name.format(top): head for name, (_, head) in SYSTEMS.items() if name.format(top) in systems
-    }
-    conditions = {name: systems[name]["by"][column] for name in heads}
-    rows = [[CONDITIONS.get(column, column), "replayed", *heads.values()]]
-    for condition, figures in next(iter(conditions.values())).items():
-        values = [percent(conditions[name][condition]["eer"][method]["value"]) for name in heads]
-        rows.append([condition, str(figures["num_spoof"]), *values])
+    known = {pattern.format(top): head for pattern, (_, head) in SYSTEMS.items()}
+    columns = {head: systems[name].by[column] for name, head in known.items() if name in systems}
+    rows = [[CONDITIONS.get(column, column), "replayed", *columns]]
+    for condition, some in next(iter(columns.values())).items():
+        values = [percent(conditions[condition].eer[0].value) for conditions in columns.values()]
+        rows.append([condition, str(some.num_spoof), *values])
     return rows
 
 
-def report(figures, with_paper):
-    """All tables as text; the paper's figures of its score-level fusion are those of order 6."""
-    systems = {Path(system["system"]).parent.parent.name: system for system in figures["systems"]}
-    methods = figures["options"]["eer"]
+def report(evaluation: Evaluation, with_paper: bool) -> str:
+    """All tables as text."""
+    systems = {Path(system.path).parent.parent.name: system for system in evaluation.systems}
+    methods = evaluation.options.eer
     orders = sorted(
         {
             int(found[1])
@@ -111,39 +118,44 @@ def report(figures, with_paper):
         }
     )
     top = orders[-1] if orders else 0
-    paper = {
+    paper = {  # the paper's score-level fusion is of order 6
         name: eer for name, eer in PAPER.items() if with_paper and (name != "fusion" or top == 6)
     }
     some = next(iter(systems.values()))
+    counts = some.metrics.num_genuine, some.metrics.num_spoof
     how = methods[0] if len(methods) == 1 else f"by {' and '.join(methods)}"
     parts = []
-    alone = len(orders) == 1 and f"cmtri_sd{top}" not in systems  # Table 2 has it all
-    if not alone and len(rows := table_1(systems, orders, methods, paper)) > 1:
-        trials = f"{some['num_genuine']} genuine and {some['num_spoof']} replayed trials"
+    is_in_table_2 = len(orders) == 1 and f"cmtri_sd{top}" not in systems
+    if not is_in_table_2 and len(rows := table_1(systems, orders, methods, paper)) > 1:
+        trials = f"{counts[0]} genuine and {counts[1]} replayed trials"
         parts += [
-            f"Table 1: EER (%, {how}) on eval, {trials}, by number of spatial differentiations (SD)",
+            f"Table 1: EER (%, {how}) on eval, {trials}, by number of spatial differentiations "
+            "(SD)",
             markdown(rows),
         ]
     if len(rows := table_2(systems, top, methods, paper)) > 1:
         parts += [f"Table 2: EER (%, {how}) before and after fusion", markdown(rows)]
-        for column in some["by"] if with_paper else ():
-            title = f"EER (%, {methods[0]}) by {CONDITIONS.get(column, column)}: its replayed trials against all genuine ones"
-            parts += [title, markdown(table_by(systems, top, column, methods[0]))]
-    if with_paper and (some["num_genuine"], some["num_spoof"]) != PAPER_TRIALS:
+        for column in some.by if with_paper else ():
+            title = (
+                f"EER (%, {methods[0]}) by {CONDITIONS.get(column, column)}: its replayed trials "
+                "against all genuine ones"
+            )
+            parts += [title, markdown(table_by(systems, top, column))]
+    if with_paper and counts != PAPER_TRIALS:
         num_genuine, num_spoof = PAPER_TRIALS
         parts.append(
-            f"The paper's figures are those of the whole of eval, {num_genuine} genuine and {num_spoof} replayed trials."
+            f"The paper's figures are those of the whole of eval, {num_genuine} genuine and "
+            f"{num_spoof} replayed trials."
         )
-    for name in ("b3", "fusion"):
+    for name, title in {"b3": "B3", "fusion": "Score level"}.items():
         if name in systems:
-            costs = f"Cllr {systems[name]['cllr']:.3f} on eval (minCllr {systems[name]['min_cllr']:.3f})"
-            parts.append(
-                f"{'B3' if name == 'b3' else 'Score level'}: logistic regression trained on dev, {costs}."
-            )
+            m = systems[name].metrics
+            costs = f"Cllr {m.cllr:.3f} on eval (minCllr {m.min_cllr:.3f})"
+            parts.append(f"{title}: logistic regression trained on dev, {costs}.")
     return "\n\n".join(parts)
 
 
-def main():
+def main() -> None:
     """Read, print, write."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -151,18 +163,18 @@ def main():
     parser.add_argument(
         "--paper",
         action="store_true",
-        help="show the paper's figures beside ours, and EERs by condition: only where the corpus is the paper's",
+        help="show the paper's EERs beside ours, and EERs by condition; for the paper's corpus",
     )
     parser.add_argument(
         "--command",
         default="./run.sh",
-        help="what the first line of the file says made it (default %(default)s)",
+        help="the command for the first line of the file (default %(default)s)",
     )
     parser.add_argument("results", help="from sd-eval-scores --json")
     parser.add_argument("out", help="Markdown file")
     args = parser.parse_args()
     try:
-        text = report(read_figures(args.results), args.paper)
+        text = report(read_evaluation(args.results), args.paper)
         print(f"\n{text}\n")
         with open_output(args.out) as file:
             file.write(f"Made by `{args.command}`\n\n{text}\n".encode())

@@ -18,7 +18,7 @@ from sdtools.detect.detection import (
 )
 from sdtools.detect.model import Model, load_model
 from sdtools.errors import SdError, UsageError, as_sd_error, printable
-from sdtools.scoring.files import write_json
+from sdtools.scoring.json_files import write_json
 from sdtools.tables.output import check_output
 
 

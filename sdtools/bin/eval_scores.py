@@ -1,19 +1,29 @@
-"""sd-eval-scores: scores and labels -> a table of EER with interval, Cllr, minCllr, minDCF and actDCF, and of the EER by condition."""
+"""sd-eval-scores: labels and score files -> a table of EER with interval, Cllr and DCFs."""
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 
-from sdtools.cli.command import Command, Context, Log, aligned
-from sdtools.errors import UsageError
-from sdtools.scoring import evaluation as summary
-from sdtools.scoring import files as scores
-from sdtools.scoring.evaluation import record
-from sdtools.scoring.intervals import LEVEL, by_class, eer_interval
-from sdtools.scoring.metrics import MetricOptions, breakdown, evaluate, sort_scores
+import numpy as np
+
+from sdtools.cli.command import Command, Context, aligned
+from sdtools.cli.process import warnings_to
+from sdtools.errors import UsageError, as_sd_error
+from sdtools.scoring.evaluation import (
+    Evaluation,
+    IntervalSettings,
+    SystemEvaluation,
+    threshold_record,
+    write_evaluation,
+)
+from sdtools.scoring.experiment import short_names
+from sdtools.scoring.intervals import LEVEL, Groups, eer_interval, speaker_groups
+from sdtools.scoring.json_files import write_json
+from sdtools.scoring.metrics import MetricOptions, breakdown, evaluate
+from sdtools.scoring.roc import sort_scores
+from sdtools.scoring.summary import condition_rows, system_rows, verdict
+from sdtools.scoring.trials import JoinOptions, Trials, read_conditions, read_speakers, read_trials
 
 
 @dataclass(frozen=True)
@@ -21,51 +31,56 @@ class EvalOptions:
     """Settings of the command itself."""
 
     json: str | None = field(
-        default=None, metadata={"help": "also write the figures here, with all digits"}
+        default=None, metadata={"help": "also write the results here, with all digits"}
     )
     thresholds: str | None = field(
         default=None,
         metadata={
-            "help": "also write the thresholds of the EER, of Bayes and of --false-alarm-rate here: for one file of dev scores"
+            "help": "also write the thresholds of the EER, of Bayes and of --false-alarm-rate here; "
+            "for one file of dev scores"
         },
     )
     false_alarm_rate: float = field(
-        default=0.01, metadata={"help": "share of spoofs that --thresholds may let pass"}
+        default=0.01, metadata={"help": "share of spoofs that --thresholds may accept"}
     )
     bootstrap: int = field(
         default=1000,
         metadata={
-            "help": "replicates behind the 95 % interval of the first EER: by speaker if utt2spk is beside <utt2label>; 0: none"
+            "help": "replicates for the 95 % interval of the first EER, by speaker if utt2spk is "
+            "beside <utt2label>; 0: no interval"
         },
     )
     by: tuple[str, ...] = field(
         default=(),
         metadata={
-            "help": "also the EER of each condition: columns, as env,spk for utt2env, utt2spk beside <utt2label>"
+            "help": "also the EER of each condition: columns such as env,spk for utt2env and "
+            "utt2spk beside <utt2label>"
         },
     )
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if len(set(self.by)) < len(self.by):
-            raise ValueError(f"--by: got {','.join(self.by)!r}, need each once")
+            raise UsageError("--by", got=repr(",".join(self.by)), need="each once")
         if self.bootstrap < 0:
-            raise ValueError(f"--bootstrap: got {self.bootstrap}, need 0 or more")
+            raise UsageError("--bootstrap", got=self.bootstrap, need="0 or more")
         if not 0 <= self.false_alarm_rate <= 1:
-            raise ValueError(f"--false-alarm-rate: got {self.false_alarm_rate}, need 0 to 1")
+            raise UsageError("--false-alarm-rate", got=self.false_alarm_rate, need="0 to 1")
 
 
 COMMAND = Command(
     name="sd-eval-scores",
-    summary="Prints a row of metrics for each score file. Scores are natural-log likelihood ratios, positive for genuine speech; EER,\n"
-    "minCllr and minDCF look only at their order. Cllr, 0 to 1 for useful LLRs, exceeds minCllr by what calibration would gain.\n"
-    "By condition: the spoof trials of a condition against all genuine trials.",
+    summary="Prints a row of metrics for each score file. Scores are natural-log likelihood ratios,\n"
+    "positive for genuine speech; EER, minCllr and minDCF only depend on their order. Cllr is 0 to\n"
+    "1 for useful LLRs; Cllr - minCllr is calibration loss. --by compares the spoof trials of each\n"
+    "condition with all genuine trials.",
     positionals=("<utt2label>", "<scores>..."),
-    example="sd-eval-scores data/eval/utt2label exp/cf_sd6/scores/eval.txt exp/cm_sd6/scores/eval.txt",
-    options=(MetricOptions, scores.JoinOptions, EvalOptions),
+    example="sd-eval-scores data/eval/utt2label exp/cf_sd6/scores/eval.txt "
+    "exp/cm_sd6/scores/eval.txt",
+    options=(MetricOptions, JoinOptions, EvalOptions),
 )
 
 
-def main(argv=None) -> int:
+def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; returns its exit status."""
     return COMMAND.run(body, argv)
 
@@ -75,71 +90,59 @@ def body(context: Context) -> int:
     utt2label, *paths = context.positionals
     options, own = context[MetricOptions], context[EvalOptions]
     if own.thresholds and len(paths) != 1:
-        raise UsageError(f"--thresholds: got {len(paths)} score files, need one")
-    trials, is_genuine = scores.read_trials(utt2label, paths, context[scores.JoinOptions].missing)
-    spoof_utts = [utt for utt, genuine in zip(trials.utts, is_genuine) if not genuine]
-    columns = {column: scores.read_conditions(utt2label, column, spoof_utts) for column in own.by}
-    groups = (
-        by_class(scores.read_speakers(utt2label, trials.utts), is_genuine)
-        if own.bootstrap
-        else None
+        raise UsageError("--thresholds", "score files", got=len(paths), need="one")
+    trials = read_trials(utt2label, paths, context[JoinOptions].missing)
+    spoof_utts = [utt for utt, genuine in zip(trials.utts, trials.is_genuine) if not genuine]
+    columns = {column: read_conditions(utt2label, column, spoof_utts) for column in own.by}
+    groups = interval = None
+    if own.bootstrap:
+        groups = speaker_groups(read_speakers(utt2label, trials.utts), trials.is_genuine)
+        by = "speaker" if groups else "trial"
+        interval = IntervalSettings(options.eer[0], LEVEL, by, own.bootstrap)
+    systems = tuple(
+        evaluate_system(context, path, scores, columns, groups)
+        for path, scores in zip(paths, trials.by_class())
     )
-    systems = []
-    for path, llrs in zip(paths, trials.scores.T):
-        genuine, spoof = llrs[is_genuine], llrs[~is_genuine]
-        with _warnings_of(path, context.log):
-            system = {
-                "system": path,
-                **record(evaluate(genuine, spoof, options)),
-                "eer_interval": None,
-                "by": {},
-            }
-        if own.bootstrap:
-            system["eer_interval"] = eer_interval(
-                (genuine, spoof), groups, options.eer[0], own.bootstrap
-            )
-        for column, conditions in columns.items():
-            with _warnings_of(f"{path}: {column}", context.log):
-                by = breakdown(genuine, spoof, conditions, options.eer)
-            system["by"][column] = {condition: record(result) for condition, result in by.items()}
-        systems.append(system)
-    how = {
-        "eer": options.eer[0],
-        "level": LEVEL,
-        "by": "speaker" if groups else "trial",
-        "replicates": own.bootstrap,
-    }
-    figures = {
-        "utt2label": utt2label,
-        "num_dropped": trials.num_dropped,
-        "options": asdict(options),
-    }
-    figures |= {"eer_interval": how if own.bootstrap else None, "systems": systems}
+    evaluation = Evaluation(utt2label, trials.num_dropped, options, interval, systems)
     if own.thresholds:
-        sorted_scores = sort_scores(trials.scores[is_genuine, 0], trials.scores[~is_genuine, 0])
-        scores.write_json(
-            own.thresholds,
-            summary.threshold_record(
-                utt2label, paths[0], sorted_scores, options, own.false_alarm_rate
-            ),
-        )
+        write_thresholds(context, own.thresholds, trials)
     if own.json:
-        scores.write_json(own.json, figures)
-    print(aligned(summary.system_rows(figures, paths)))
+        write_evaluation(own.json, evaluation)
+    print(aligned(system_rows(evaluation, paths)))
     for column in columns:
-        print(f"\n{aligned(summary.condition_rows(figures, column, scores.short_names(paths)))}")
-    context.log.info(summary.verdict(figures, paths))
+        print(f"\n{aligned(condition_rows(evaluation, column, short_names(paths)))}")
+    context.log.info(verdict(evaluation, paths))
     return 0
 
 
-@contextmanager
-def _warnings_of(who: str, log: Log) -> Iterator[None]:
-    """Log what is warned of, each once and with a name."""
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        yield
-    for message in dict.fromkeys(str(warning.message) for warning in caught):
-        log.warning(f"{who}: {message}")
+def evaluate_system(
+    context: Context,
+    path: str,
+    scores: tuple[np.ndarray, np.ndarray],
+    columns: dict[str, dict[str, np.ndarray]],
+    groups: Groups | None,
+) -> SystemEvaluation:
+    """Metrics, interval and EERs by condition of one system; warnings name its file."""
+    options, num_replicates = context[MetricOptions], context[EvalOptions].bootstrap
+    with warnings_to(lambda w: context.log.warning(as_sd_error(w).within(path))):
+        metrics = evaluate(*scores, options)
+    interval = None
+    if num_replicates:
+        interval = eer_interval(*scores, groups, options.eer[0], num_replicates)
+    by = {}
+    for column, conditions in columns.items():
+        place = f"{path}: {column}"
+        with warnings_to(lambda w, place=place: context.log.warning(as_sd_error(w).within(place))):
+            by[column] = breakdown(*scores, conditions, options.eer)
+    return SystemEvaluation(path, metrics, interval, by)
+
+
+def write_thresholds(context: Context, out: str, trials: Trials) -> None:
+    """Write the thresholds of the only system."""
+    utt2label, path = context.positionals
+    (scores,) = trials.by_class()
+    options, rate = context[MetricOptions], context[EvalOptions].false_alarm_rate
+    write_json(out, threshold_record(utt2label, path, sort_scores(*scores), options, rate))
 
 
 if __name__ == "__main__":

@@ -1,27 +1,17 @@
-"""sd-eval-tandem: scores of a speaker verifier and of countermeasures -> tables of the verifier's errors, min t-DCF and t-EER."""
+"""sd-eval-tandem: scores of a speaker verifier and of countermeasures -> min t-DCF and t-EER."""
 
 from __future__ import annotations
 
-import math
-import warnings
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
+from typing import Any
 
 from sdtools.cli.command import Command, Context, aligned
-from sdtools.scoring import files as scores
-from sdtools.scoring.evaluation import word
-from sdtools.scoring.tandem import (
-    Asv,
-    AsvScores,
-    Tandem,
-    TandemOptions,
-    evaluate_asv,
-    evaluate_tandem,
-    sort_asv_scores,
-)
-from sdtools.tables.input import open_input
-
-NUM_WORDS = (3, 4, 5, 9)
+from sdtools.errors import SdError
+from sdtools.scoring.files import read_asv_scores
+from sdtools.scoring.json_files import to_word, write_json
+from sdtools.scoring.tandem import Asv, Tandem, TandemOptions, evaluate_asv, evaluate_tandem
+from sdtools.scoring.trials import JoinOptions, read_trials
 
 
 @dataclass(frozen=True)
@@ -29,24 +19,27 @@ class EvalOptions:
     """Settings of the command itself."""
 
     json: str | None = field(
-        default=None, metadata={"help": "also write the figures here, with all digits"}
+        default=None, metadata={"help": "also write the results here, with all digits"}
     )
 
 
 COMMAND = Command(
     name="sd-eval-tandem",
-    summary="Prints error rates and a-DCF of a speaker verifier (ASV), then what it and each countermeasure (CM) do in tandem: least\n"
-    "t-DCF, normalised as in ASVspoof 2019 and as from 2021 on, the CM's threshold for both, and concurrent t-EER. The a-DCF is that\n"
-    "of the score in <asv-scores> alone; of a spoofing-aware verifier, name its scores there. <asv-scores> has ASVspoof's lines:\n"
-    "`source key score` (2019, 5), the same behind speaker and utterance, or `speaker utterance score key`, where key is target,\n"
-    "nontarget or spoof. For 2021, \"cut -d' ' -f3 score.txt | paste -d' ' trial_metadata.txt - | grep ' eval ' |\" makes one file.",
+    summary="Prints error rates and a-DCF of a speaker verifier (ASV), then metrics of each\n"
+    "countermeasure (CM) in tandem with it: least t-DCF, normalised as in ASVspoof 2019 and as from\n"
+    "2021 on, the CM's threshold for both, and concurrent t-EER. The a-DCF is that of the score in\n"
+    "<asv-scores> alone; for a spoofing-aware verifier, give its scores there.\n"
+    "Lines of <asv-scores> are ASVspoof's: `source key score` (2019, 5), the same after speaker and\n"
+    "utterance, or `speaker utterance score key`; the key is target, nontarget or spoof. For 2021,\n"
+    "\"cut -d' ' -f3 score.txt | paste -d' ' trial_metadata.txt - | grep ' eval ' |\" makes one file.",
     positionals=("<asv-scores>", "<utt2label>", "<scores>..."),
-    example="sd-eval-tandem exp/asv.txt data/eval/utt2label exp/cf_sd6/scores/eval.txt exp/cm_sd6/scores/eval.txt",
-    options=(TandemOptions, scores.JoinOptions, EvalOptions),
+    example="sd-eval-tandem exp/asv.txt data/eval/utt2label exp/cf_sd6/scores/eval.txt "
+    "exp/cm_sd6/scores/eval.txt",
+    options=(TandemOptions, JoinOptions, EvalOptions),
 )
 
 
-def main(argv=None) -> int:
+def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; returns its exit status."""
     return COMMAND.run(body, argv)
 
@@ -57,109 +50,51 @@ def body(context: Context) -> int:
     options, own = context[TandemOptions], context[EvalOptions]
     asv_scores = read_asv_scores(asv_path)
     asv = evaluate_asv(asv_scores, options)
-    trials, is_genuine = scores.read_trials(utt2label, paths, context[scores.JoinOptions].missing)
-    results = [
-        evaluate_tandem(cm[is_genuine], cm[~is_genuine], asv_scores, asv, options)
-        for cm in trials.scores.T
-    ]
+    trials = read_trials(utt2label, paths, context[JoinOptions].missing)
+    results = [evaluate_tandem(*scores, asv_scores, asv, options) for scores in trials.by_class()]
     for path, result in zip(paths, results):
         if result.t_eer is None:
-            context.log.warning(
-                f"{path}: no t-EER: no thresholds accept spoofs as often as nontargets; either this CM is worse than chance, "
-                "or the ASV stops spoofs better than nontargets. Check the labels and the sign of the scores"
+            what = "no t-EER, because no thresholds accept spoofs as often as nontargets"
+            hint = (
+                "Either this CM is worse than chance, or the ASV rejects spoofs better than "
+                "nontargets. Check the labels and the sign of the scores"
             )
+            context.log.warning(SdError(path, what, hint=hint))
     if own.json:
-        systems = [{"system": path, **record(result)} for path, result in zip(paths, results)]
-        inputs = {"asv_scores": asv_path, "utt2label": utt2label, "num_dropped": trials.num_dropped}
-        scores.write_json(
-            own.json, {**inputs, "options": asdict(options), "asv": record(asv), "systems": systems}
-        )
-    print(f"{asv_table(asv_path, asv)}\n\n{table(paths, results)}")
+        record = {
+            "asv_scores": asv_path,
+            "utt2label": utt2label,
+            "num_dropped": trials.num_dropped,
+            "options": asdict(options),
+            "asv": figures(asv),
+            "systems": [{"system": path, **figures(r)} for path, r in zip(paths, results)],
+        }
+        write_json(own.json, record)
+    print(f"{aligned(asv_rows(asv_path, asv))}\n\n{aligned(rows(paths, results))}")
     return 0
 
 
-def read_asv_scores(path: str) -> AsvScores:
-    """The scores of each class in a file of ASVspoof's forms.
-
-    Raises
-    ------
-    ValueError
-        With file and line: a line of another form, another key, NaN; a class without trials.
-    """
-    with open_input(path) as source:
-        lines = source.read_all().removesuffix(b"\n").split(b"\n")
-    by_key: dict[bytes, list[float]] = {key.encode(): [] for key in AsvScores._fields}
-    for number, line in enumerate(lines, 1):
-        words = line.split()
-        try:
-            if len(words) not in NUM_WORDS:
-                raise ValueError
-            key, score = words[5] if len(words) == 9 else words[-2], words[-1]
-            if score in by_key:
-                key, score = score, key
-            by_key[key].append(float(score))
-            if math.isnan(by_key[key][-1]):
-                raise ValueError
-        except (ValueError, KeyError):
-            got = line[:80].decode(errors="backslashreplace")
-            raise ValueError(
-                f"{path}:{number}: line: got {got!r}, need {', '.join(map(str, NUM_WORDS))} words, of them a key (target, nontarget or "
-                "spoof) and a score other than NaN. Bring it into a form that --help names"
-            ) from None
-    for key, values in zip(AsvScores._fields, by_key.values()):
-        if not values:
-            raise ValueError(f"{path}: {key} trials: got 0, need one or more. Check the keys")
-        if len(values) < scores.MIN_TRIALS:
-            few = f"{path}: {key} trials: got {len(values)}; with fewer than {scores.MIN_TRIALS} results are rough"
-            warnings.warn(few, stacklevel=2)
-    return sort_asv_scores(*by_key.values())
+def asv_rows(path: str, asv: Asv) -> list[list[str]]:
+    """Head, and a row with number of trials, error rates at tau, and a-DCF of the ASV."""
+    head = ["ASV", "target", "nontarget", "spoof", "tau", "Pmiss %", "Pfa %", "Pfa,spf %", "a-DCF"]
+    rates = asv.p_miss, asv.p_false_alarm, asv.p_false_alarm_spoof
+    row = [path, *map(str, (asv.num_target, asv.num_nontarget, asv.num_spoof)), f"{asv.tau:.4f}"]
+    row += [*(f"{100 * rate:.2f}" for rate in rates), f"{asv.a_dcf:.4f}"]
+    return [[*head, "threshold"], [*row, f"{asv.a_dcf_threshold:.4f}"]]
 
 
-def asv_table(path: str, asv: Asv) -> str:
-    """Number of trials, error rates at tau, and a-DCF of the ASV."""
-    header = [
-        "ASV",
-        "target",
-        "nontarget",
-        "spoof",
-        "tau",
-        "Pmiss %",
-        "Pfa %",
-        "Pfa,spf %",
-        "a-DCF",
-        "threshold",
-    ]
-    rates = [
-        f"{100 * rate:.2f}" for rate in (asv.p_miss, asv.p_false_alarm, asv.p_false_alarm_spoof)
-    ]
-    counts = map(str, (asv.num_target, asv.num_nontarget, asv.num_spoof))
-    return aligned(
-        [
-            header,
-            [
-                path,
-                *counts,
-                f"{asv.tau:.4f}",
-                *rates,
-                f"{asv.a_dcf:.4f}",
-                f"{asv.a_dcf_threshold:.4f}",
-            ],
-        ]
-    )
-
-
-def table(paths: Sequence[str], results: Sequence[Tandem]) -> str:
-    """The metrics in aligned columns, one system a line."""
-    rows = [["system", "min t-DCF (2019)", "min t-DCF (2021)", "threshold", "t-EER %"]]
+def rows(paths: Sequence[str], results: Sequence[Tandem]) -> list[list[str]]:
+    """Head, and a row of tandem metrics for each system."""
+    table = [["system", "min t-DCF (2019)", "min t-DCF (2021)", "threshold", "t-EER %"]]
     for path, r in zip(paths, results):
-        figures = [f"{value:.4f}" for value in (r.min_tdcf_2019, r.min_tdcf_2021, r.threshold)]
-        rows.append([path, *figures, "none" if r.t_eer is None else f"{100 * r.t_eer:.2f}"])
-    return aligned(rows)
+        costs = [f"{value:.4f}" for value in (r.min_tdcf_2019, r.min_tdcf_2021, r.threshold)]
+        table.append([path, *costs, "none" if r.t_eer is None else f"{100 * r.t_eer:.2f}"])
+    return table
 
 
-def record(result: Asv | Tandem) -> dict:
-    """The figures as JSON holds them, an infinite threshold as a word."""
-    return {name: word(value) for name, value in asdict(result).items()}
+def figures(result: Asv | Tandem) -> dict[str, Any]:
+    """A result as JSON holds it."""
+    return {name: to_word(value) for name, value in asdict(result).items()}
 
 
 if __name__ == "__main__":

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 from sdtools.cli.command import Command, Context
 from sdtools.errors import printable
-from sdtools.scoring import evaluation as summary
-from sdtools.scoring import files as scores
-from sdtools.scoring.metrics import eer, sort_scores
+from sdtools.scoring.evaluation import read_evaluation
+from sdtools.scoring.experiment import Experiment, SystemFolder, system_names
+from sdtools.scoring.metrics import sorted_eer
+from sdtools.scoring.roc import sort_scores
+from sdtools.scoring.trials import read_trials
 from sdtools.tables.output import open_output
 
 COMMAND = Command(
@@ -29,29 +30,29 @@ def main(argv=None) -> int:
 def body(context: Context) -> int:
     """Read, draw, write."""
     exp, out = map(Path, context.positionals)
-    path = exp / "results.json"
-    figures = summary.read_figures(str(path))
-    paths = [system["system"] for system in figures["systems"]]
-    trials, is_genuine = scores.read_trials(figures["utt2label"], paths, "drop")
-    if trials.num_dropped != figures["num_dropped"]:
-        got, need = trials.num_dropped, figures["num_dropped"]
+    path = Experiment(exp).results
+    evaluation = read_evaluation(str(path))
+    paths = [system.path for system in evaluation.systems]
+    trials = read_trials(evaluation.utt2label, paths, "drop")
+    if trials.num_dropped != evaluation.num_dropped:
+        got, need = trials.num_dropped, evaluation.num_dropped
         raise ValueError(
             f"{path}: trials: got {got} without a score, need {need} as when it was written. Evaluate again"
         )
-    results = exp / "RESULTS.md"
+    results = Experiment(exp).tables
     settings = {str(path): path.read_text("utf-8", "replace") for path in _settings(exp, paths)}
     from sdtools.report import page as report  # here, so that --help does not wait for matplotlib
 
-    columns = [sort_scores(llrs[is_genuine], llrs[~is_genuine]) for llrs in trials.scores.T]
-    for system, of_class in zip(figures["systems"], columns):
-        got, need = eer(of_class, figures["options"]["eer"][0]).value, summary.first_eer(system)
+    columns = [sort_scores(*llrs) for llrs in trials.by_class()]
+    for system, of_class in zip(evaluation.systems, columns):
+        got, need = sorted_eer(of_class, evaluation.options.eer[0]).value, system.eer.value
         if abs(got - need) > 1e-12:
             raise ValueError(
-                f"{system['system']}: EER: got {got:.6f}, need {need:.6f} as in {path}; other scores by now. Evaluate again"
+                f"{system.path}: EER: got {got:.6f}, need {need:.6f} as in {path}; other scores by now. Evaluate again"
             )
     page = report.page(
-        figures,
-        names(paths),
+        evaluation,
+        [printable(name) for name in system_names(paths)],
         columns,
         results.read_text("utf-8", "replace") if results.is_file() else None,
         settings,
@@ -63,27 +64,10 @@ def body(context: Context) -> int:
     return 0
 
 
-def names(paths: list[str]) -> list[str]:
-    """The folders of the systems, or whatever tells the paths apart."""
-    folders = [os.path.basename(os.path.dirname(os.path.dirname(path))) for path in paths]
-    return list(
-        map(
-            printable,
-            folders
-            if all(folders) and len(set(folders)) == len(folders)
-            else scores.short_names(paths),
-        )
-    )
-
-
 def _settings(exp: Path, paths: list[str]) -> list[Path]:
     """Files of settings beside the results and in the folders of the systems."""
     folders = [exp, *dict.fromkeys(Path(path).parent.parent for path in paths)]
-    return [
-        path
-        for folder in folders
-        for path in sorted([*folder.glob("*.conf"), *folder.glob("fusion.json")])
-    ]
+    return [path for folder in folders for path in SystemFolder(folder).settings()]
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from sdtools.audio.folder import find_sounds
 from sdtools.detect.model import Model
 from sdtools.detect.quality import Quality, measure
 from sdtools.errors import SdError, UsageError, as_sd_error
-from sdtools.scoring.evaluation import word
+from sdtools.scoring.json_files import to_word
 from sdtools.tables.input import read_scp
 
 
@@ -130,7 +130,7 @@ class Judgement:
             **asdict(self.quality),
         }
         if self.llr is not None:
-            record |= {"threshold": word(self.threshold), "prior": self.prior}
+            record |= {"threshold": to_word(self.threshold), "prior": self.prior}
         return record
 
 

@@ -29,8 +29,9 @@ from sdtools.files import whole_folder
 from sdtools.gmm.io import read_gmm
 from sdtools.gmm.mixture import DiagGmm, llr
 from sdtools.options import load_settings
-from sdtools.scoring.files import read_fusion, read_json, write_fusion, write_json
 from sdtools.scoring.fusion import Fusion, apply_fusion
+from sdtools.scoring.fusion_file import read_fusion, write_fusion
+from sdtools.scoring.json_files import read_json, write_json
 
 FORMAT = 1
 GMM_FILES = ("genuine.gmm", "genuine.gmm.conf", "spoof.gmm", "spoof.gmm.conf")
@@ -244,7 +245,7 @@ def _read_about(folder: Path) -> dict[str, Any]:
     if not _is_own_file(folder, "model.json"):
         raise SdError(folder, got="no file model.json there", need=NEED, hint=hint)
     path = str(folder / "model.json")
-    about = read_json(path, "model", f"{NEED}. {hint}")
+    about = read_json(path, "model", NEED, hint)
     try:
         has_known_format, made_by = about["format"] == FORMAT, about["sdtools"]
         int(about["sample_rate_hz"])

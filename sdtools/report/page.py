@@ -13,8 +13,10 @@ import numpy as np
 from sdtools import __version__
 from sdtools.features.filterbank import FilterBankOptions, design
 from sdtools.report import plots
-from sdtools.scoring import evaluation as summary
-from sdtools.scoring.metrics import MetricOptions, Scores
+from sdtools.scoring import summary
+from sdtools.scoring.evaluation import Evaluation, SystemEvaluation
+from sdtools.scoring.metrics import MetricOptions
+from sdtools.scoring.roc import SortedScores
 
 NUM_CURVES = len(plots.COLOURS)
 STYLE = """
@@ -58,9 +60,9 @@ for (const table of document.querySelectorAll("table.sortable")) {
 
 
 def page(
-    figures: Mapping,
+    evaluation: Evaluation,
     names: Sequence[str],
-    scores: Sequence[Scores],
+    scores: Sequence[SortedScores],
     results: str | None,
     settings: Mapping[str, str],
 ) -> str:
@@ -68,7 +70,7 @@ def page(
 
     Parameters
     ----------
-    figures
+    evaluation
         What `sd-eval-scores --json` wrote.
     names : (num_systems,)
         Short and different.
@@ -79,19 +81,18 @@ def page(
     settings
         Text by name, such as a configuration file's.
     """
-    order = sorted(range(len(names)), key=lambda i: summary.first_eer(figures["systems"][i]))
+    systems, how, options = evaluation.systems, evaluation.interval, evaluation.options
+    order = sorted(range(len(names)), key=lambda i: systems[i].eer.value)
     best = order[0]
-    some, how = figures["systems"][best], figures["eer_interval"]
-    options = MetricOptions(**{**figures["options"], "eer": tuple(figures["options"]["eer"])})
-    said = summary.verdict(figures, names)
+    some = systems[best].metrics
     parts = [
-        f'<p class="lead">{escape(said[0].upper() + said[1:])}.</p>',
-        f'<p class="soft">{some["num_genuine"]} genuine and {some["num_spoof"]} replayed trials ({escape(figures["utt2label"])}).'
+        f'<p class="lead">{escape(summary.verdict(evaluation, names))}.</p>',
+        f'<p class="soft">{some.num_genuine} genuine and {some.num_spoof} replayed trials ({escape(evaluation.utt2label)}).'
         " Scores are natural-log likelihood ratios, positive for genuine speech. EER: the rate at which as many genuine trials are"
         " rejected as replays accepted. Cllr: cost of the LLRs in bits, 0 perfect, 1 as good as none, minCllr what is left of it after"
         " the best calibration."
         + (
-            f" Intervals: {100 * how['level']:g} %, bootstrap by {how['by']}, {how['replicates']} replicates."
+            f" Intervals: {100 * how.level:g} %, bootstrap by {how.by}, {how.replicates} replicates."
             if how
             else ""
         )
@@ -99,8 +100,8 @@ def page(
     ]
     if results:
         parts.append(f"<h2>The tables of the recipe</h2>{_markdown(results)}")
-    parts += ["<h2>All systems</h2>", _table(summary.system_rows(figures, names), "sortable")]
-    fusions = [i for i in order if summary.is_fusion(figures["systems"][i])]
+    parts += ["<h2>All systems</h2>", _table(summary.system_rows(evaluation, names), "sortable")]
+    fusions = [i for i in order if summary.is_fusion(systems[i])]
     chosen = sorted(
         [*fusions, *(i for i in order if i not in fusions)][:NUM_CURVES], key=order.index
     )
@@ -118,7 +119,7 @@ def page(
             " Thin: convex hull.",
         )
     )
-    if features := _by_order(figures, names):
+    if features := _by_order(systems, names):
         parts.append(
             _figure(
                 plots.order_figure(features),
@@ -134,9 +135,9 @@ def page(
         )
     parts.append("</div>")
     for i in dict.fromkeys([best, *fusions]):
-        parts.append(_plots_of(figures["systems"][i], names[i], f"system-{i}", scores[i], options))
-    for i, column in enumerate(figures["systems"][0]["by"]):
-        parts.append(_conditions(figures, column, f"by-{i}", names))
+        parts.append(_plots_of(systems[i], names[i], f"system-{i}", scores[i], options))
+    for i, column in enumerate(systems[0].by):
+        parts.append(_conditions(evaluation, column, f"by-{i}", names))
     parts.append(
         "<h2>A filter, differentiated</h2>"
         + _figure(
@@ -200,28 +201,31 @@ def _figure(
 
 
 def _by_order(
-    figures: Mapping, names: Sequence[str]
+    systems: Sequence[SystemEvaluation], names: Sequence[str]
 ) -> dict[str, list[tuple[int, float, float, float]]]:
     """(order, EER, bounds) of the systems named <feature>_sd<order>, of features with more than one order."""
     features: dict[str, list] = {}
-    for name, system in zip(names, figures["systems"]):
+    for name, system in zip(names, systems):
         if found := re.fullmatch(r"(.+)_sd([0-9]+)", name):
-            value = summary.first_eer(system)
+            value = system.eer.value
             features.setdefault(found[1], []).append(
-                (int(found[2]), value, *(system["eer_interval"] or (value, value)))
+                (int(found[2]), value, *(system.interval or (value, value)))
             )
     return {name: sorted(rows) for name, rows in features.items() if len(rows) > 1}
 
 
 def _plots_of(
-    system: Mapping, name: str, identity: str, scores: Scores, options: MetricOptions
+    system: SystemEvaluation,
+    name: str,
+    identity: str,
+    scores: SortedScores,
+    options: MetricOptions,
 ) -> str:
     """What the scores of one system are worth as likelihood ratios; `identity` begins the names of its elements."""
-    eer, cllr = next(iter(system["eer"].values())), float(system["cllr"])
-    loss = cllr - system["min_cllr"]
+    cllr, loss = system.metrics.cllr, system.calibration_loss
     parts = [
         _figure(
-            plots.histogram_figure(scores, float(eer["threshold"]), options),
+            plots.histogram_figure(scores, system.eer.threshold, options),
             f"{identity}-histogram",
             "Scores",
             "Histograms of the log-likelihood ratios of genuine and of replayed trials",
@@ -243,14 +247,11 @@ def _plots_of(
     return f"<h2>Scores of {escape(name)}</h2><div class=plots>{''.join(parts)}</div>"
 
 
-def _conditions(figures: Mapping, column: str, identity: str, names: Sequence[str]) -> str:
+def _conditions(evaluation: Evaluation, column: str, identity: str, names: Sequence[str]) -> str:
     """Heat map and table of the EER by condition."""
-    conditions = list(figures["systems"][0]["by"][column])
+    conditions = list(evaluation.systems[0].by[column])
     eers = np.array(
-        [
-            [summary.first_eer(system["by"][column][c]) for system in figures["systems"]]
-            for c in conditions
-        ]
+        [[system.by[column][c].eer[0].value for system in evaluation.systems] for c in conditions]
     )
     heat = _figure(
         plots.heat_figure(conditions, names, eers, column),
@@ -259,4 +260,4 @@ def _conditions(figures: Mapping, column: str, identity: str, names: Sequence[st
         f"EER of each system by {column}; the table below has the figures",
         "Replayed trials of a condition against all genuine ones.",
     )
-    return f"<h2>By {escape(column)}</h2><div class=heat>{heat}</div>{_table(summary.condition_rows(figures, column, names), 'sortable')}"
+    return f"<h2>By {escape(column)}</h2><div class=heat>{heat}</div>{_table(summary.condition_rows(evaluation, column, names), 'sortable')}"

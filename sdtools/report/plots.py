@@ -15,7 +15,8 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from sdtools.features.filterbank import FilterBank, difference_response, fine_grid_hz
-from sdtools.scoring.metrics import MetricOptions, Scores, act_dcf, convex_hull, eer, min_dcf, roc
+from sdtools.scoring.metrics import MetricOptions, act_dcf, min_dcf, sorted_eer
+from sdtools.scoring.roc import SortedScores, convex_hull, roc
 
 FLOOR_DB = -60.0
 COLOURS = (
@@ -104,7 +105,7 @@ def filter_figure(bank: FilterBank) -> Figure:
 
 
 @matplotlib.rc_context(PAGE_STYLE)
-def det_figure(systems: Mapping[str, Scores], options: MetricOptions) -> Figure:
+def det_figure(systems: Mapping[str, SortedScores], options: MetricOptions) -> Figure:
     """Detection error trade-off of some systems, on probit axes: steps, convex hull (thin), EER (dot) and minDCF (cross)."""
     figure, axes = _page_figure(
         "false alarms: replays accepted (%)", "misses: genuine speech rejected (%)", (4.8, 4.8)
@@ -140,7 +141,7 @@ def det_figure(systems: Mapping[str, Scores], options: MetricOptions) -> Figure:
         )
         hull = convex_hull(scores)
         axes.plot(*places(hull), color=colour, linewidth=0.6)
-        equal = probit(np.array([eer(scores).value]))
+        equal = probit(np.array([sorted_eer(scores).value]))
         axes.plot(equal, equal, "o", color=colour, markersize=4)
         prior = options.effective_prior
         best = hull[[np.argmin(prior * hull.p_miss + (1 - prior) * hull.p_false_alarm)]]
@@ -150,7 +151,7 @@ def det_figure(systems: Mapping[str, Scores], options: MetricOptions) -> Figure:
 
 
 @matplotlib.rc_context(PAGE_STYLE)
-def histogram_figure(scores: Scores, threshold: float, options: MetricOptions) -> Figure:
+def histogram_figure(scores: SortedScores, threshold: float, options: MetricOptions) -> Figure:
     """Densities of the LLRs of both classes, with the threshold of the EER and Bayes' threshold."""
     figure, axes = _page_figure("log-likelihood ratio (natural log)", "share of the class (%)")
     finite = [values[np.isfinite(values)] for values in scores]
@@ -179,7 +180,7 @@ def histogram_figure(scores: Scores, threshold: float, options: MetricOptions) -
 
 
 @matplotlib.rc_context(PAGE_STYLE)
-def tippett_figure(scores: Scores) -> Figure:
+def tippett_figure(scores: SortedScores) -> Figure:
     """Share of the trials of each class whose LLR is above a value."""
     figure, axes = _page_figure("log-likelihood ratio (natural log)", "trials above it (%)")
     for values, label, colour in zip(scores, ("genuine", "replayed"), COLOURS):
@@ -192,7 +193,7 @@ def tippett_figure(scores: Scores) -> Figure:
 
 
 @matplotlib.rc_context(PAGE_STYLE)
-def bayes_error_figure(scores: Scores) -> Figure:
+def bayes_error_figure(scores: SortedScores) -> Figure:
     """Normalised Bayes error over the prior log odds of genuine speech: of the LLRs as they are, best calibrated (PAV), without LLRs."""
     figure, axes = _page_figure(
         "prior log odds of genuine speech (natural log)", "normalised Bayes error"

@@ -1,83 +1,90 @@
-"""How far an EER would go with other speakers: bootstrap intervals."""
+"""Bootstrap intervals: how far an EER would move with other speakers."""
 
 from __future__ import annotations
 
-import warnings
-
 import numpy as np
+import numpy.typing as npt
 
-from sdtools.scoring.metrics import Scores, eer
+from sdtools.errors import warn
+from sdtools.scoring.equal_error_rate import read_eer
+from sdtools.scoring.roc import SortedScores
 
 LEVEL = 0.95
+Groups = tuple[np.ndarray, np.ndarray]
 
 
 def eer_interval(
-    scores: tuple[np.ndarray, np.ndarray],
-    groups: tuple[np.ndarray, np.ndarray] | None = None,
+    genuine: npt.ArrayLike,
+    spoof: npt.ArrayLike,
+    groups: Groups | None = None,
     method: str = "interp",
     num_replicates: int = 1000,
 ) -> tuple[float, float]:
-    """Bounds of the percentile bootstrap interval of an EER, in [0, 1], at `LEVEL`.
+    """Bounds of the percentile bootstrap interval of an EER, within 0..1, at `LEVEL`.
 
     Parameters
     ----------
-    scores
-        Of genuine and of spoof trials, (num_trials,) each.
+    genuine, spoof : (num_trials,) arrays or lists
+        Scores in any order.
     groups
-        What is resampled, within each class: a number a trial, that of its speaker. Default: every trial alone.
+        What is resampled within each class: a number for the speaker of each genuine and of each
+        spoof trial. Default: every trial alone.
     method
-        Of `metrics.EER_METHODS`.
+        Of `EER_METHODS`.
+    num_replicates
 
     Notes
     -----
-    Trials of a speaker are alike, and an interval by trial is then far too narrow (`test_intervals.py::test_coverage`). The classes
-    are sorted once; a replicate repeats each score as often as its speaker was drawn. The same scores, in any order, have the same
-    interval, if the groups are numbered alike.
+    Trials of one speaker are alike, and an interval by trial is then far too narrow
+    (`test_intervals.py::test_coverage`). The classes are sorted once; a replicate repeats each
+    score as often as its speaker was drawn. The order of trials does not matter, if groups have the
+    same numbers.
 
     References
     ----------
     B. Efron and R. Tibshirani, "An Introduction to the Bootstrap", 1993, chapter 13.
     """
     rng = np.random.default_rng(0)
-    classes = []
-    for values, numbers in zip(scores, groups or (None, None)):
-        order = np.argsort(values)
-        numbers = (
-            np.arange(len(order))
-            if numbers is None
-            else np.unique(numbers, return_inverse=True)[1][order]
-        )
-        classes.append((np.asarray(values, np.float64)[order], numbers, numbers.max() + 1))
+    classes = [
+        _sorted_with_groups(np.asarray(values, np.float64), numbers)
+        for values, numbers in zip((genuine, spoof), groups or (None, None))
+    ]
     eers = np.empty(num_replicates)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of what the EER itself has been said already
-        for i in range(num_replicates):
-            parts = []
-            for values, numbers, num_groups in classes:
-                times = np.bincount(rng.integers(num_groups, size=num_groups), minlength=num_groups)
-                parts.append(np.repeat(values, times[numbers]))
-            eers[i] = eer(Scores(*parts), method).value
+    for i in range(num_replicates):
+        parts = []
+        for values, numbers, num_groups in classes:
+            times = np.bincount(rng.integers(num_groups, size=num_groups), minlength=num_groups)
+            parts.append(np.repeat(values, times[numbers]))
+        eers[i] = read_eer(SortedScores(*parts), method)[0].value
     low, high = np.quantile(eers, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     return float(low), float(high)
 
 
-def by_class(
-    speakers: np.ndarray | None, is_genuine: np.ndarray
-) -> tuple[np.ndarray, np.ndarray] | None:
-    """Speakers of the genuine and of the spoof trials, as `groups` for an interval; None, with a warning, where they say nothing.
+def _sorted_with_groups(
+    values: np.ndarray, numbers: np.ndarray | None
+) -> tuple[np.ndarray, np.ndarray, int]:
+    """Ascending scores, the group of each, from 0, and the number of groups."""
+    order = np.argsort(values)
+    if numbers is None:
+        return values[order], np.arange(len(order)), len(order)
+    numbers = np.unique(numbers, return_inverse=True)[1][order]
+    return values[order], numbers, int(numbers.max()) + 1
+
+
+def speaker_groups(speakers: np.ndarray | None, is_genuine: np.ndarray) -> Groups | None:
+    """Speakers of the genuine and of the spoof trials, as `groups` of `eer_interval`.
+
+    None, with a warning, if speakers are unknown or a class has only one.
 
     Parameters
     ----------
     speakers : (num_trials,) array or None
-        A number for the speaker of each trial; None if nobody knows.
+        A number for the speaker of each trial.
     is_genuine : (num_trials,) bool array
     """
     groups = None if speakers is None else (speakers[is_genuine], speakers[~is_genuine])
     if groups and all(len(set(group.tolist())) > 1 for group in groups):
         return groups
-    lack = "got a class with one speaker: " if groups else ""
-    warnings.warn(
-        f"{lack}intervals are by trial, too narrow where trials of a speaker are alike",
-        stacklevel=2,
-    )
+    reason = "a class has only one speaker" if groups else "speakers are unknown"
+    warn("EER interval", f"resampled by trial, because {reason}", hint="It may be too narrow")
     return None

@@ -17,7 +17,7 @@ from sdtools.features.envelope import EnvelopeOptions
 from sdtools.features.filterbank import FilterBankOptions
 from sdtools.features.subbands import SubbandExtractor
 from sdtools.gmm.io import read_gmm
-from sdtools.scoring.files import read_fusion
+from sdtools.scoring.fusion_file import read_fusion
 from sdtools.tables import table as tables
 
 ROOT = Path(__file__).parents[2]

@@ -15,7 +15,7 @@ import numpy as np
 
 from sdtools.audio.encoding import write_audio
 from sdtools.detect.model import write_model
-from sdtools.scoring.files import read_fusion
+from sdtools.scoring.fusion_file import read_fusion
 
 ROOT = Path(__file__).parent.parent.parent
 ENV = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}  # of recipes

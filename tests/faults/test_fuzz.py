@@ -61,8 +61,9 @@ from sdtools.gmm.mixture import DiagGmm
 from sdtools.gmm.statistics import GmmStats
 from sdtools.options import load_settings, save_settings
 from sdtools.report import page as report
-from sdtools.scoring import files as scores
 from sdtools.scoring.fusion import Fusion
+from sdtools.scoring.fusion_file import read_fusion, write_fusion
+from sdtools.scoring.json_files import MAX_JSON_BYTES
 from sdtools.tables import specifiers
 from sdtools.tables import table as tables
 from sdtools.tables.input import split_offset
@@ -756,11 +757,11 @@ def score_readers():
     calls.append(command(eval_tandem.main, "asv", "utt2label", paths[0]))
     yield "scores, labels, weights", Reader([files], calls)
 
-    scores.write_fusion(
+    write_fusion(
         "fusion.json", Fusion(np.array([1.0, 0.5]), 0.1, 0.5, 0.0, 0.4, 20, 20), paths
     )
     plain = {"fusion.json": Path("fusion.json").read_bytes()}
-    scores.write_fusion(
+    write_fusion(
         "fusion.json",
         Fusion(
             np.array([1.0]), 0.1, 0.5, 0.0, 0.4, 20, 20, np.zeros(1), np.array([[0.0, 1], [2, 3]])
@@ -773,7 +774,7 @@ def score_readers():
     ]
 
     def apply():
-        _, systems = scores.read_fusion("fusion.json")
+        _, systems = read_fusion("fusion.json")
         command(apply_fusion.main, "fusion.json", *paths[: len(systems)], "out")()
 
     yield "fusion", Reader(seeds, [apply])
@@ -976,7 +977,7 @@ def data_readers():
         "d/utt2dur": data["d/utt2dur"],
         "d/wav.scp": data["d/wav.scp"],
     }
-    scores.write_fusion(
+    write_fusion(
         "f", Fusion(np.array([1.0]), 0.1, 0.5, 0.0, 0.4, 20, 20), ["exp/a/scores/dev.txt"]
     )
     tables_beside |= {"exp/x/fusion.json": Path("f").read_bytes()}
@@ -1272,7 +1273,7 @@ LOST = [
     ("fusion", {"fusion.json": fusion_of(systems=["\ud800"])}, "surrogates not allowed"),
     (
         "fusion",
-        lambda _: {"fusion.json": bytes(scores.MAX_JSON_BYTES + 1)},
+        lambda _: {"fusion.json": bytes(MAX_JSON_BYTES + 1)},
         "at most 16777216 are one",
     ),
     (

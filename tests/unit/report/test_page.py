@@ -10,7 +10,7 @@ import pytest
 from test_metrics import synthetic_set
 
 from sdtools.bin import eval_scores, report, train_fusion
-from sdtools.scoring import files as scores
+from sdtools.scoring.files import write_scores
 
 UTTS = [f"utt-{i:03d}" for i in range(500)]
 SYSTEMS = ["cf_sd0", "cf_sd6", "cm_sd0", "cm_sd6", "cqcc", "tc", "fusion"]
@@ -39,7 +39,7 @@ def make_experiment():
             if i < 6
             else 0.5 * columns[:, :2].sum(axis=1) - 1
         )
-        scores.write_scores(path, dict(zip(UTTS, llrs)))
+        write_scores(path, dict(zip(UTTS, llrs)))
     assert (
         train_fusion.main(["data/eval/utt2label", paths[1], paths[3], "exp/fusion/fusion.json"])
         == 0
@@ -165,7 +165,7 @@ def test_infinite_scores_and_one_system(tmp_path, monkeypatch):
         "".join(f"{utt} {'genuine' if i < 40 else 'spoof'}\n" for i, utt in enumerate(UTTS[:80]))
     )
     llrs = {utt: float(i % 7) if i % 9 else np.inf * (-1) ** i for i, utt in enumerate(UTTS[:80])}
-    scores.write_scores("s.txt", llrs)
+    write_scores("s.txt", llrs)
     Path("exp").mkdir()
     assert eval_scores.main(["--bootstrap=0", "--json=exp/results.json", "utt2label", "s.txt"]) == 0
     assert report.main(["exp", "out/page"]) == 0
@@ -183,7 +183,7 @@ def test_names_that_mean_something_elsewhere(tmp_path, monkeypatch):
     Path("utt2env").write_text("".join(f"{utt} $E_{i % 2}<b>\n" for i, utt in enumerate(UTTS[:80])))
     for name in names:
         Path(f"exp/{name}/scores").mkdir(parents=True)
-        scores.write_scores(
+        write_scores(
             f"exp/{name}/scores/eval.txt",
             {utt: float(i % 7 - i // 40) for i, utt in enumerate(UTTS[:80])},
         )

@@ -13,7 +13,8 @@ from test_metrics import synthetic_set
 
 from sdtools.features.filterbank import FilterBankOptions, band_shapes, design
 from sdtools.report import plots
-from sdtools.scoring.metrics import MetricOptions, act_dcf, convex_hull, eer, min_dcf, sort_scores
+from sdtools.scoring.metrics import MetricOptions, act_dcf, min_dcf, sorted_eer
+from sdtools.scoring.roc import convex_hull, sort_scores
 
 ROOT = Path(__file__).parents[3]
 
@@ -118,7 +119,7 @@ def test_det_curve_goes_through_the_error_rates(scores):
     p_false_alarm = np.array([(scores.spoof >= t).mean() for t in thresholds])
     corners = set(zip(normal_quantile(p_false_alarm), normal_quantile(p_miss)))
     assert set(zip(x, y)) <= corners and len(x) > 0.7 * len(corners)
-    assert NormalDist().cdf(dot.get_xdata()[0]) == pytest.approx(eer(scores).value, abs=1e-9)
+    assert NormalDist().cdf(dot.get_xdata()[0]) == pytest.approx(sorted_eer(scores).value, abs=1e-9)
     p = options.effective_prior
     cost = p * NormalDist().cdf(cross.get_ydata()[0]) + (1 - p) * NormalDist().cdf(
         cross.get_xdata()[0]
@@ -128,7 +129,7 @@ def test_det_curve_goes_through_the_error_rates(scores):
 
 
 def test_histogram_counts_all_trials(scores):
-    (axes,) = plots.histogram_figure(scores, eer(scores).threshold, MetricOptions()).axes
+    (axes,) = plots.histogram_figure(scores, sorted_eer(scores).threshold, MetricOptions()).axes
     for bars in axes.containers:
         assert sum(bar.get_height() for bar in bars) == pytest.approx(100)
     labels = [text.get_text() for text in axes.get_legend().get_texts()]
