@@ -140,7 +140,7 @@ class Slurm(Cluster):
 
 
 class GridEngine(Cluster):
-    name, launcher, time_limit = "gridengine", "queue.py", "0:0:8"
+    name, launcher, time_limit = "gridengine", "queue.py", "0:0:15"
 
     def __init__(self):
         super().__init__()
