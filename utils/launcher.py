@@ -69,7 +69,7 @@ class Launch(NamedTuple):
     tasks: list[Task]
 
 
-Finished = Callable[[Task, "str | None"], None]  # takes the cause of the failure, or None
+Finished = Callable[[Task, str | None], None]  # takes the cause of the failure, or None
 
 
 def quote(word: str) -> str:

@@ -1,4 +1,4 @@
-"""A real Slurm and a real Grid Engine, each started for the session at its first test and ended with it."""
+"""A real Slurm and a real Grid Engine; each starts at its first test and ends with the session."""
 
 import os
 import random
@@ -8,48 +8,23 @@ import socket
 import subprocess
 import sys
 import tempfile
-import time
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from children import kill, processes, processes_in, wait_for
 
 HERE = Path(__file__).resolve().parent
 UTILS = HERE.parents[1] / "utils"
-CLEAN_ENV = {name: value for name, value in os.environ.items() if not name.startswith(("SLURM", "SGE", "SBATCH"))}
+OF_SCHEDULERS = ("SLURM", "SGE", "SBATCH")
+CLEAN_ENV = {name: text for name, text in os.environ.items() if not name.startswith(OF_SCHEDULERS)}
+GRACE = {"SDTOOLS_GRACE_SEC": "2"}
 
 
 def pytest_configure():
-    for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):  # each ends the session with the clusters stopped, in the background too
+    # Each ends the session and stops the clusters, also in the background.
+    for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(signum, signal.default_int_handler)
-
-
-def wait_for(condition, timeout_sec=60):
-    deadline = time.monotonic() + timeout_sec
-    while not condition():
-        assert time.monotonic() < deadline, "timed out"
-        time.sleep(0.05)
-
-
-def processes(is_meant):
-    """Ids of the processes for whose folder in /proc `is_meant` holds."""
-    found = []
-    for folder in Path("/proc").glob("[0-9]*"):
-        with suppress(OSError):  # it has ended meanwhile
-            if is_meant(folder):
-                found.append(int(folder.name))
-    return found
-
-
-def processes_in(directory):
-    """Ids of the processes whose current directory is `directory` or below: jobs and launchers of a test."""
-    return processes(lambda folder: (folder / "cwd").readlink().is_relative_to(directory))
-
-
-def kill(pids):
-    for pid in pids:
-        with suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
 
 
 def is_job(folder):
@@ -57,7 +32,10 @@ def is_job(folder):
 
 
 def free_port(ports):
-    """A port that nobody listens on; those above 32767 may go to an outgoing connection while a daemon is down."""
+    """A port on which nobody listens.
+
+    Ports above 32767 may go to an outgoing connection while a daemon is down.
+    """
     while True:
         port = random.choice(ports)
         with suppress(OSError), socket.create_server(("127.0.0.1", port)):
@@ -69,47 +47,61 @@ class Cluster:
 
     def __init__(self):
         self.ports = [free_port(range(20000, 26000)), free_port(range(26000, 32000))]
-        self.directory = Path(tempfile.mkdtemp(prefix="sdtools-", dir="/tmp"))  # a short path: there are Unix sockets in it
+        # a short path, because it contains Unix sockets
+        self.directory = Path(tempfile.mkdtemp(prefix="sdtools-", dir="/tmp"))
 
     def start(self):
-        subprocess.run([HERE / f"start_{self.name}.sh", self.directory, *self.ports], env=CLEAN_ENV, check=True, timeout=120)
+        command = [HERE / f"start_{self.name}.sh", self.directory, *self.ports]
+        subprocess.run(command, env=CLEAN_ENV, check=True, timeout=120)
 
     def stop(self):
-        subprocess.run([HERE / "stop.sh", self.directory], env=CLEAN_ENV, check=True, timeout=60)
+        command = [HERE / "stop.sh", self.directory]
+        subprocess.run(command, env=CLEAN_ENV, check=True, timeout=60)
 
     def call(self, *words):
         """Output of a command of the scheduler."""
-        return subprocess.run(words, env=self.env, check=True, capture_output=True, text=True, timeout=60).stdout
+        pipes = {"capture_output": True, "text": True}
+        return subprocess.run(words, env=self.env, check=True, timeout=60, **pipes).stdout
 
     def popen(self, directory, *words, launcher=None, env=None):
         command = [sys.executable, "-S", UTILS / (launcher or self.launcher), *words]
-        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-        return subprocess.Popen(command, cwd=directory, env={**self.env, **(env or {})}, start_new_session=True, **pipes)
+        options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+        options |= {"cwd": directory, "env": {**self.env, **(env or {})}}
+        return subprocess.Popen(command, start_new_session=True, **options)
 
     def launch(self, directory, *words, **kwargs):
         return self.result_of(self.popen(directory, *words, **kwargs))
 
     def result_of(self, process):
-        """Exit status and stderr without the lines that say for what the launcher waits: they depend on the load of the machine."""
+        """Exit status and stderr of a launcher.
+
+        Lines about what it waits for are left out, because they depend on the load.
+        """
         try:
             output, stderr = process.communicate(timeout=120)
         except subprocess.TimeoutExpired:
             process.kill()
-            pytest.fail(f"{self.launcher} has not ended after 120 s; stderr: {process.communicate()[1]}")
+            stderr = process.communicate()[1]
+            pytest.fail(f"{self.launcher} has not ended after 120 s; stderr: {stderr}")
         assert output == ""
-        return process.returncode, re.sub(rf"^{self.launcher}: waiting: .*\n", "", stderr, flags=re.MULTILINE)
+        waiting = rf"^{self.launcher}: waiting: .*\n"
+        return process.returncode, re.sub(waiting, "", stderr, flags=re.MULTILINE)
 
     def lose_node(self, directory):
-        """What a power cut does to the node: its daemon, the schedulers' helpers and the jobs of `directory` are gone at once."""
+        """Do what a power cut does to the node.
+
+        Its daemon, the helpers of the scheduler and the jobs of `directory` are gone at once.
+        """
         kill([int(self.node_pid_file.read_text()), *processes(self.is_helper)])
         kill(set(processes_in(directory)) & set(processes(is_job)))
 
     def restart_node(self):
         self.node_pid_file.unlink(missing_ok=True)
-        subprocess.run(self.node_command, env=self.env, check=True, cwd="/", stdout=subprocess.DEVNULL, timeout=60)
+        options = {"env": self.env, "cwd": "/", "stdout": subprocess.DEVNULL, "timeout": 60}
+        subprocess.run(self.node_command, check=True, **options)
 
     def check_clean(self, directory):
-        """Nothing is in the queue, no process of a job runs, no completion directory has stayed in q/."""
+        """The queue is empty, no process of a job runs, no completion directory is left in q/."""
         with suppress(AssertionError):
             wait_for(lambda: not self.queue() and not processes_in(directory), 15)
         assert self.queue() == []
@@ -122,13 +114,14 @@ class Slurm(Cluster):
 
     def __init__(self):
         super().__init__()
-        self.env = {**CLEAN_ENV, "SLURM_CONF": str(self.directory / "slurm.conf"), "SDTOOLS_GRACE_SEC": "2"}
+        self.env = {**CLEAN_ENV, **GRACE, "SLURM_CONF": str(self.directory / "slurm.conf")}
         self.node_pid_file = self.directory / "slurmd.pid"
         self.node_command = ["slurmd", "-N", os.uname().nodename.partition(".")[0]]
 
     def is_helper(self, folder):
         is_stepd = (folder / "comm").read_text() == "slurmstepd\n"
-        return is_stepd and any(link.readlink().is_relative_to(self.directory) for link in (folder / "fd").iterdir())
+        links = (folder / "fd").iterdir() if is_stepd else []
+        return any(link.readlink().is_relative_to(self.directory) for link in links)
 
     def queue(self):
         return sorted(set(self.call("squeue", "-h", "-o", "%F").split()))
@@ -147,18 +140,26 @@ class Slurm(Cluster):
 
 
 class GridEngine(Cluster):
-    name, launcher, time_limit = "gridengine", "queue.py", "0:0:8"
+    name, launcher, time_limit = "gridengine", "queue.py", "0:0:15"
 
     def __init__(self):
         super().__init__()
-        ports = {"SGE_QMASTER_PORT": self.ports[0], "SGE_EXECD_PORT": self.ports[1]}
-        self.env = {**CLEAN_ENV, "SGE_ROOT": str(self.directory), "SGE_CELL": "default", **ports, "SDTOOLS_GRACE_SEC": "2"}
+        self.env = {
+            **CLEAN_ENV,
+            **GRACE,
+            "SGE_ROOT": str(self.directory),
+            "SGE_CELL": "default",
+            "SGE_QMASTER_PORT": self.ports[0],
+            "SGE_EXECD_PORT": self.ports[1],
+        }
         self.node_pid_file = self.directory / "execd.pid"
-        self.node_command = ["env", f"SGE_EXECD_PIDFILE={self.node_pid_file}", "/usr/lib/gridengine/sge_execd"]
+        pid_file = f"SGE_EXECD_PIDFILE={self.node_pid_file}"
+        self.node_command = ["env", pid_file, "/usr/lib/gridengine/sge_execd"]
 
     def is_helper(self, folder):
         is_shepherd = (folder / "comm").read_text().startswith("sge_shepherd")
-        return is_shepherd and f"SGE_ROOT={self.directory}\0".encode() in (folder / "environ").read_bytes()
+        variable = f"SGE_ROOT={self.directory}\0".encode()
+        return is_shepherd and variable in (folder / "environ").read_bytes()
 
     def queue(self):
         return sorted(set(re.findall(r"^ *(\d+) ", self.call("qstat", "-u", "*"), re.MULTILINE)))
@@ -170,7 +171,7 @@ class GridEngine(Cluster):
         self.call("qdel", array)
 
     def forget(self, array):
-        """A restarted execd looks only once a minute whether a task of its predecessor has ended."""
+        """A new execd looks only once a minute whether a task of the old one has ended."""
         self.call("qdel", "-f", array)
 
     def exceed_time(self, array, task):
@@ -184,7 +185,8 @@ def running_cluster(request):
         cluster.start()
         yield cluster
     finally:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second Ctrl-C must not leave daemons behind
+        # A second Ctrl-C must not leave daemons behind.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
         cluster.stop()
         signal.signal(signal.SIGINT, signal.default_int_handler)
 

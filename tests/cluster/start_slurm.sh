@@ -1,6 +1,8 @@
 #!/usr/bin/env bash
-# A throw-away Slurm of one node for tests, as root, without systemd, cgroups or accounting. All of it lives in <dir>; stop.sh ends it.
-# usage: start_slurm.sh <dir> <controller-port> <node-port>; then export SLURM_CONF=<dir>/slurm.conf
+# Start a Slurm of one node for tests, as root, without systemd, cgroups or accounting.
+# All its files are in <dir>; stop.sh ends it.
+# usage: start_slurm.sh <dir> <controller-port> <node-port>
+# Clients need SLURM_CONF=<dir>/slurm.conf.
 set -euo pipefail
 dir=$1 host=$(uname -n)
 host=${host%%.*}
@@ -8,15 +10,19 @@ fail() { echo "$0: $*" >&2; exit 1; }
 
 umask 022
 mkdir -p "$dir"/{munge,state,spool,log}
-chmod 755 "$dir" # munge wants its socket within everybody's reach
+chmod 755 "$dir" # munge needs a socket that everybody can reach
 (umask 077 && head -c 1024 /dev/urandom >"$dir/munge/key")
 
-# A daemon that may not listen on all addresses listens on that of its host name; clients know only 127.0.0.1.
+# A daemon that may not listen on all addresses listens on the address of its host name. Clients
+# know only 127.0.0.1.
 only_loopback=
-[ "$(getent ahostsv4 "$(uname -n)" | awk 'NR == 1 {print $1}')" != 127.0.0.1 ] || only_loopback=CommunicationParameters=NoCtldInAddrAny,NoInAddrAny
+[ "$(getent ahostsv4 "$(uname -n)" | awk 'NR == 1 {print $1}')" != 127.0.0.1 ] ||
+  only_loopback=CommunicationParameters=NoCtldInAddrAny,NoInAddrAny
 
-# CPUs and memory are overstated: a wave of tasks starts each second, whatever the machine. MaxArraySize=25: the highest index is 24.
-# linuxproc, jobacct_gather: jobs are tracked and memory is limited by looking at /proc. default_queue_depth: all tasks start at once.
+# CPUs and memory are overstated, so that a wave of tasks starts each second on any machine.
+# MaxArraySize=25: the highest index is 24. linuxproc, jobacct_gather: Slurm looks at /proc to track
+# jobs and to limit memory. default_queue_depth: all tasks start at once.
+scheduling=batch_sched_delay=0,sched_interval=1,sched_min_interval=100000,bf_interval=1
 cat >"$dir/slurm.conf" <<CONF
 ClusterName=test
 SlurmctldHost=$host(127.0.0.1)
@@ -38,7 +44,7 @@ TaskPlugin=task/none
 JobAcctGatherType=jobacct_gather/linux
 JobAcctGatherFrequency=task=1
 JobAcctGatherParams=OverMemoryKill
-SchedulerParameters=batch_sched_delay=0,sched_interval=1,sched_min_interval=100000,bf_interval=1,default_queue_depth=1000
+SchedulerParameters=$scheduling,default_queue_depth=1000
 SelectType=select/cons_tres
 SelectTypeParameters=CR_CPU_Memory
 DefMemPerCPU=1000
@@ -52,8 +58,9 @@ TCPTimeout=2
 CONF
 
 export SLURM_CONF=$dir/slurm.conf # by which stop.sh knows all processes
-munged --key-file="$dir/munge/key" --socket="$dir/munge/socket" --pid-file="$dir/munge/pid" --log-file="$dir/log/munged.log" \
-  --seed-file="$dir/munge/seed" || fail "munged does not start, its log is in $dir/log/munged.log"
+munged --key-file="$dir/munge/key" --socket="$dir/munge/socket" --pid-file="$dir/munge/pid" \
+  --log-file="$dir/log/munged.log" --seed-file="$dir/munge/seed" ||
+  fail "munged does not start, its log is in $dir/log/munged.log"
 slurmctld || fail "slurmctld does not start, its log is in $dir/log/slurmctld.log"
 slurmd -N "$host" || fail "slurmd does not start, its log is in $dir/log/slurmd.log"
 for ((i = 0; i < 300; i++)); do
