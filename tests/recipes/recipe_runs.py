@@ -10,6 +10,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 SMALL = "--num-speakers 3,2,3 --num-genuine 12,8,10 --num-spoof 12,8,10"
+SMALL_RUN = ["--nj", "1", "--systems", "fusion", "--orders", "6", "--corpus-opts", SMALL]
 MADE = ("data", "exp", "corpus")
 
 
@@ -57,6 +58,15 @@ def make_copy(folder, corpus="mini_replay"):
     recipe = folder / "egs" / corpus / "sd"
     ignored = shutil.ignore_patterns(*MADE)
     shutil.copytree(ROOT / "egs" / corpus / "sd", recipe, symlinks=True, ignore=ignored)
+    link_tools(folder)
+    return recipe
+
+
+def copy_of(made, folder, archives=True):
+    """Copy a recipe with all that its runs left; without archives, tables name those of `made`."""
+    recipe = folder / made.relative_to(made.parents[2])
+    ignored = None if archives else shutil.ignore_patterns("*.ark")
+    shutil.copytree(made, recipe, symlinks=True, ignore=ignored)
     link_tools(folder)
     return recipe
 
