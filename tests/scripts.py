@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[1]
 
 def run_script(path, *argv, cwd=None):
     """Run a script as its own process would; returns status, stdout and stderr."""
-    out, err = io.StringIO(), io.StringIO()
+    out, err = (io.TextIOWrapper(io.BytesIO(), encoding="utf-8") for _ in range(2))
     old_argv, old_path, old_folder = sys.argv, sys.path[:], os.getcwd()
     sys.argv = [str(path), *map(str, argv)]
     sys.path.insert(0, str(Path(path).parent))
@@ -35,4 +35,11 @@ def run_script(path, *argv, cwd=None):
     finally:
         sys.argv, sys.path[:] = old_argv, old_path
         os.chdir(old_folder)
-    return subprocess.CompletedProcess(argv, status, out.getvalue(), err.getvalue())
+    texts = [_text_of(stream) for stream in (out, err)]
+    return subprocess.CompletedProcess(argv, status, *texts)
+
+
+def _text_of(stream):
+    """What was written to a stream."""
+    stream.flush()
+    return stream.buffer.getvalue().decode(errors="surrogateescape")

@@ -10,11 +10,9 @@ from pathlib import Path
 import pytest
 import warm_commands
 from made_once import corpus, make_once  # noqa: F401 - a fixture
-from recipe_runs import SMALL_RUN, gmms, make_copy, results, run
+from recipe_runs import MINI_COMPONENTS, SMALL_RUN, gmms, make_copy, results, run
 
 from sdtools import bin as commands
-
-NUM_COMPONENTS = 32  # as in egs/mini_replay/sd/conf/gmm.conf
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -48,7 +46,7 @@ def whole(corpus, tmp_path_factory):  # noqa: F811
     """The recipe of ASVspoof 2017 with all systems and orders on the corpus of mini_replay."""
 
     def make(folder):
-        options = ["--corpus", corpus[0], "--num-components", NUM_COMPONENTS]
+        options = ["--corpus", corpus[0], "--num-components", MINI_COMPONENTS]
         result = run(make_copy(folder, "asvspoof2017"), *options, timeout=1800)
         assert result.returncode == 0, result.stdout + result.stderr
         return result.stdout

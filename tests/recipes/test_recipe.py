@@ -83,7 +83,7 @@ def test_what_cannot_be_run_is_refused(small, tmp_path):
         (["--orders", "0,,2"], "--orders", "0,,2"),
         (["--systems", "cf,b4"], "--systems", "b4", "all", "cf,cm,cmtri,cfcm", "cqcc", "fusion"),
         (["--systems", ""], "--systems"),
-        (["--stage", "3", "--orders", "2"], "data/cf_sd2/train/feats.scp"),
+        (["--stage", "3", "--orders", "2"], "data/cf_sd2/train/"),
         (["--stage", "4", "--orders", "2"], "data/cf_sd2/dev/feats.scp"),
         (["--stage", "6", "--orders", "0,2"], "exp/cf_sd0/scores/eval.txt"),
     ]:
