@@ -1,4 +1,5 @@
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -6,26 +7,35 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+from scripts import run_script
 
 ROOT = Path(__file__).parents[2]
 SCRIPT = ROOT / "local" / "prepare_mini_replay.py"
 sys.path.insert(0, str(ROOT / "local"))
-import prepare_mini_replay  # noqa: E402
 import synth_speech  # noqa: E402
 
 RATE_HZ = 16000
+LABELS = ("genuine", "spoof")
 SMALL = ["--nj=1", "--num-speakers=3,2,2", "--num-genuine=5,2,3", "--num-spoof=5,2,4"]
 
 
 def prepare(*args):
-    return subprocess.run([sys.executable, SCRIPT, *map(str, args)], capture_output=True, text=True)
+    return run_script(SCRIPT, *args)
+
+
+def prepared(*args):
+    done = prepare(*args)
+    assert done.returncode == 0, done.stderr
+    return done.stderr
 
 
 def refused(*args):
-    with pytest.raises(SystemExit) as end:
-        prepare_mini_replay.main([str(arg) for arg in args])
-    assert end.value.code.startswith("prepare_mini_replay.py: ") and "\n" not in end.value.code
-    return end.value.code
+    """Return the line with which a command line is refused."""
+    done = prepare(*args)
+    assert done.returncode == 1
+    line = done.stderr.splitlines()[-1]
+    assert line.startswith("prepare_mini_replay.py: ")
+    return line
 
 
 def read_protocols(corpus):
@@ -48,10 +58,8 @@ def eer(genuine, spoof):
     values = np.concatenate([genuine, spoof])
     order = np.lexsort([np.random.default_rng(0).random(len(values)), values])
     is_genuine = order < len(genuine)
-    miss, false_alarm = (
-        np.cumsum(is_genuine) / len(genuine),
-        1 - np.cumsum(~is_genuine) / len(spoof),
-    )
+    miss = np.cumsum(is_genuine) / len(genuine)
+    false_alarm = 1 - np.cumsum(~is_genuine) / len(spoof)
     return np.max(np.minimum(miss, false_alarm))
 
 
@@ -59,9 +67,8 @@ def trivial_numbers(path):
     """What a corpus made without care would give away."""
     samples, _ = soundfile.read(path)
     level = np.sqrt(np.mean(samples**2))
-    frames_db = 10 * np.log10(
-        np.mean(samples[: len(samples) // 160 * 160].reshape(-1, 160) ** 2, axis=1) + 1e-12
-    )
+    frames = samples[: len(samples) // 160 * 160].reshape(-1, 160)
+    frames_db = 10 * np.log10(np.mean(frames**2, axis=1) + 1e-12)
     loud = np.flatnonzero(frames_db > frames_db.max() - 25)
     return {
         "level": level,
@@ -77,77 +84,50 @@ def trivial_numbers(path):
     }
 
 
-@pytest.fixture(scope="module")
-def corpus(tmp_path_factory):
-    corpus = tmp_path_factory.mktemp("made") / "corpus"
-    done = prepare(
-        "--num-speakers", "12,6,12", "--num-genuine", "40,20,60", "--num-spoof", "40,20,60", corpus
-    )
-    assert done.returncode == 0, done.stderr
-    assert "train: 40 genuine and 40 replayed utterances" in done.stderr
-    return corpus
-
-
 def test_layout_is_that_of_the_challenge(corpus):
-    for name, letter, num_genuine, num_spoof in (
-        ("train", "T", 40, 40),
-        ("dev", "D", 20, 20),
-        ("eval", "E", 60, 60),
-    ):
-        rows = read_protocols(corpus)[name]
-        assert [row[0] for row in rows] == [
-            f"{letter}_{1000001 + i}.wav" for i in range(num_genuine + num_spoof)
-        ]
+    folder, printed = corpus
+    for name, num_genuine, num_spoof in (("train", 120, 120), ("dev", 60, 60), ("eval", 100, 200)):
+        assert f"{name}: {num_genuine} genuine" in printed and f"{num_spoof} replayed" in printed
+        rows, sounds = read_protocols(folder)[name], folder / f"ASVspoof2017_V2_{name}"
+        numbers = range(1000001, 1000001 + num_genuine + num_spoof)
+        assert [row[0] for row in rows] == [f"{name[0].upper()}_{i}.wav" for i in numbers]
         assert [row[1] for row in rows].count("genuine") == num_genuine
-        assert {path.name for path in (corpus / f"ASVspoof2017_V2_{name}").iterdir()} == {
-            row[0] for row in rows
-        }
+        assert {path.name for path in sounds.iterdir()} == {row[0] for row in rows}
         for row in rows:
             assert len(row) == 7 and (row[4:] == ["-", "-", "-"]) == (row[1] == "genuine")
-            info = soundfile.info(corpus / f"ASVspoof2017_V2_{name}" / row[0])
-            assert (info.samplerate, info.channels, info.format, info.subtype) == (
-                RATE_HZ,
-                1,
-                "WAV",
-                "PCM_16",
-            )
+            info = soundfile.info(sounds / row[0])
+            assert (info.samplerate, info.channels) == (RATE_HZ, 1)
+            assert (info.format, info.subtype) == ("WAV", "PCM_16")
             assert 1.5 < info.duration < 5
 
 
 def test_kaldi_directories_can_be_made_of_it(corpus, tmp_path):
-    done = subprocess.run(
-        [sys.executable, SCRIPT.with_name("prepare_asvspoof2017.py"), corpus, tmp_path],
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0 and "eval: 60 genuine, 60 replayed" in done.stderr, done.stderr
+    done = run_script(SCRIPT.with_name("prepare_asvspoof2017.py"), corpus[0], tmp_path)
+    assert done.returncode == 0 and "eval: 100 genuine, 200 replayed" in done.stderr, done.stderr
 
 
 def test_speakers_rooms_and_devices_of_no_two_sets_are_the_same(corpus):
-    rows = read_protocols(corpus)
+    rows = read_protocols(corpus[0])
     for column in (2, 4, 5, 6):
         seen = [{row[column] for row in rows[name]} - {"-"} for name in rows]
         assert all(len(some) > 1 for some in seen)
         assert len(set.union(*seen)) == sum(map(len, seen))
-    devices = json.loads((corpus / "mini_replay.json").read_text())["devices"]
+    devices = json.loads((corpus[0] / "mini_replay.json").read_text())["devices"]
     figures = [json.dumps(device) for some in devices.values() for device in some.values()]
     assert len(set(figures)) == len(figures) == 63
 
 
 def test_both_classes_say_the_same(corpus):
-    for rows in read_protocols(corpus).values():
-        said = {
-            label: {(row[2], row[3]) for row in rows if row[1] == label}
-            for label in ("genuine", "spoof")
-        }
-        assert said["genuine"] == said["spoof"]
+    for rows in read_protocols(corpus[0]).values():
+        said = [{(row[2], row[3]) for row in rows if row[1] == label} for label in LABELS]
+        assert said[0] == said[1]
 
 
 def test_no_trivial_number_tells_the_classes_apart(corpus):
     numbers, labels = [], []
-    for name, rows in read_protocols(corpus).items():
+    for name, rows in read_protocols(corpus[0]).items():
         for row in rows:
-            numbers.append(trivial_numbers(corpus / f"ASVspoof2017_V2_{name}" / row[0]))
+            numbers.append(trivial_numbers(corpus[0] / f"ASVspoof2017_V2_{name}" / row[0]))
             labels.append((name == "eval", row[1] == "genuine"))
     is_eval, is_genuine = np.array(labels).T
     for key in numbers[0]:
@@ -155,42 +135,31 @@ def test_no_trivial_number_tells_the_classes_apart(corpus):
         if eer(values[~is_eval & is_genuine], values[~is_eval & ~is_genuine]) > 0.5:
             values = -values  # the direction is learnt on train and dev
         error = eer(values[is_eval & is_genuine], values[is_eval & ~is_genuine])
-        assert error > (0.3 if key == "crest factor" else 0.38), (
-            key
-        )  # reverberation does change the crest factor
+        # Reverberation does change the crest factor.
+        assert error > (0.3 if key == "crest factor" else 0.38), key
 
 
 def test_nothing_clips(corpus):
-    for path in corpus.rglob("*.wav"):
-        samples, _ = soundfile.read(path, dtype="int16")
-        assert (
-            np.max(np.abs(samples.astype(int))) <= 32440
-            and np.sum(np.abs(samples) == np.max(np.abs(samples))) <= 2
-        )
+    for path in corpus[0].rglob("*.wav"):
+        magnitudes = np.abs(soundfile.read(path, dtype="int16")[0].astype(int))
+        assert magnitudes.max() <= 32440 and np.sum(magnitudes == magnitudes.max()) <= 2
 
 
-def test_same_bytes_for_any_number_of_jobs_other_bytes_for_another_seed(tmp_path):
-    for name, options in (("one", []), ("other", ["--seed=5"])):
-        prepare_mini_replay.main([*SMALL, *options, str(tmp_path / name)])
-    done = prepare(*SMALL, "--nj=2", tmp_path / "two")
-    assert done.returncode == 0, done.stderr
-    one, two, other = (contents(tmp_path / name) for name in ("one", "two", "other"))
+def test_same_bytes_for_any_number_of_jobs_and_whatever_was_there(tmp_path):
+    """Another seed gives other bytes; a corpus is replaced, and nothing else is."""
+    prepared(*SMALL, tmp_path / "one")
+    words = [sys.executable, SCRIPT, *SMALL, "--nj=2", tmp_path / "two"]
+    subprocess.run(words, check=True, capture_output=True)  # jobs need a script of their own
+    one, two = contents(tmp_path / "one"), contents(tmp_path / "two")
     assert len(one) == 21 + 3 + 1 and one == two
-    assert (
-        one.keys() == other.keys()
-        and sum(one[path] == other[path] for path in one if path.suffix == ".wav") == 0
-    )
-
-
-def test_corpus_is_replaced_but_nothing_else_is(tmp_path):
-    prepare_mini_replay.main([*SMALL, str(tmp_path / "corpus")])
-    (tmp_path / "corpus" / "left_over").touch()
-    prepare_mini_replay.main([*SMALL, str(tmp_path / "corpus")])
-    assert not (tmp_path / "corpus" / "left_over").exists()
+    (tmp_path / "two" / "left_over").touch()
+    prepared(*SMALL, "--seed=5", tmp_path / "two")
+    other = contents(tmp_path / "two")
+    assert one.keys() == other.keys()
+    assert not any(one[path] == other[path] for path in one if path.suffix == ".wav")
     (tmp_path / "mine").mkdir()
-    message = refused(tmp_path / "mine")
-    assert "mine: this script did not make this directory. Choose another" in message
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["corpus", "mine"]
+    assert f"{tmp_path}/mine: " in refused(tmp_path / "mine")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["mine", "one", "two"]
 
 
 @pytest.fixture(scope="module")
@@ -204,23 +173,18 @@ def speech(tmp_path_factory):
             soundfile.write(folder / f"{100 + i}-x-1.flac", samples, RATE_HZ)
         else:  # stereo, 22.05 kHz, named by the folder
             (folder / f"speaker{i}").mkdir()
-            soundfile.write(
-                folder / f"speaker{i}" / "a.wav", np.stack([samples, samples], axis=1), 22050
-            )
+            stereo = np.stack([samples, samples], axis=1)
+            soundfile.write(folder / f"speaker{i}" / "a.wav", stereo, 22050)
     (folder / "notes.txt").write_text("not a sound")
     soundfile.write(folder / "100-x-2.wav", np.zeros(8000), RATE_HZ)
     return folder
 
 
-def test_own_speech(speech, tmp_path, capsys):
-    prepare_mini_replay.main(["--speech-dir", str(speech), *SMALL, str(tmp_path / "corpus")])
-    said = capsys.readouterr().err
-    assert "1 files shorter than 1.5 s are not used" in said
-    assert (
-        "train: 3 speakers, " in said
-        and "dev: 2 speakers, " in said
-        and "pieces of speech for 3 genuine utterances" in said
-    )
+def test_own_speech(speech, tmp_path):
+    said = prepared("--speech-dir", speech, *SMALL, tmp_path / "corpus")
+    assert re.search(r"\b1 .*\b1\.5 s", said)  # file that is too short
+    assert "train: 3 speakers" in said and "dev: 2 speakers" in said
+    assert re.search(r"\b3 genuine utterances", said)
     rows = read_protocols(tmp_path / "corpus")
     speakers = [{row[2] for row in rows[name]} for name in rows]
     assert len(set.union(*speakers)) == sum(map(len, speakers))
@@ -231,47 +195,45 @@ def test_own_speech(speech, tmp_path, capsys):
 
 def test_speech_that_cannot_serve_is_refused(speech, tmp_path):
     corpus, few = tmp_path / "corpus", tmp_path / "few"
-    message = refused("--speech-dir", few, corpus)
-    assert f"--speech-dir: expected a directory, found {few}" in message
+    line = refused("--speech-dir", few, corpus)
+    assert "--speech-dir" in line and str(few) in line
     few.mkdir()
     for i in range(5):
         soundfile.write(few / f"{i}-a.wav", np.zeros(RATE_HZ * 2), RATE_HZ)
-    message = refused("--speech-dir", few, corpus)
-    assert f"{few}: number of speakers: expected 6 or more, two for every set, found 5." in message
-    assert "Name files" in message
+    line = refused("--speech-dir", few, corpus)
+    assert f"{few}: " in line and "5" in line and "6" in line
     soundfile.write(few / "5-a.wav", np.zeros(8000 * 2), 8000)
-    message = refused("--speech-dir", few, corpus)
-    assert "5-a.wav: sample rate: expected 16000 Hz or more, found 8000 Hz" in message
+    line = refused("--speech-dir", few, corpus)
+    assert "5-a.wav: sample rate" in line and "8000" in line and "16000" in line
     soundfile.write(few / "5-a.wav", np.zeros(RATE_HZ * 2), RATE_HZ)
-    message = refused("--speech-dir", few, *SMALL, corpus)
-    assert "-a.wav: samples 0 to 32000 are silent or not finite. Remove" in message
+    line = refused("--speech-dir", few, *SMALL, corpus)
+    assert "-a.wav: " in line and "0 to 32000" in line and "silence" in line
     (few / "5-a.wav").write_text("no sound")
     assert "5-a.wav" in refused("--speech-dir", few, corpus)
     assert [path.name for path in tmp_path.iterdir()] == ["few"]
 
 
 @pytest.mark.parametrize(
-    ("option", "message"),
+    "option",
     [
-        ("--num-spoof=3,4", "for example 20,10,20, found 3,4. Try --help"),
-        ("--num-speakers=0,1,1", "--num-speakers: expected three numbers of 1 or more"),
-        ("--seed=-1", "--seed: expected 0 or more, found -1"),
-        ("--nj=0", "--nj: expected 1 or more, found 0"),
-        ("--nj=two", "argument --nj: invalid int value: 'two'. Try --help"),
-        ("--speed=1", "unrecognized arguments: --speed=1. Try --help"),
+        "--num-spoof=3,4",
+        "--num-speakers=0,1,1",
+        "--seed=-1",
+        "--nj=0",
+        "--nj=two",
+        "--speed=1",
     ],
 )
-def test_wrong_options_are_refused(option, message, tmp_path):
-    assert message in refused(option, tmp_path / "corpus")
+def test_wrong_options_are_refused(option, tmp_path):
+    line = refused(option, tmp_path / "corpus")
+    name, _, value = option.partition("=")
+    assert name in line and value in line
 
 
 def test_help_shows_an_example():
     shown = prepare("--help")
-    assert (
-        shown.returncode == 0
-        and "Example: local/prepare_mini_replay.py --nj 2 --seed 1 corpus/mini_replay"
-        in shown.stdout
-    )
+    assert shown.returncode == 0
+    assert re.search(r"^Example: local/prepare_mini_replay\.py .*--seed 1 ", shown.stdout, re.M)
 
 
 def test_voice_has_the_speakers_pitch_and_the_vowels_of_its_vocal_tract():

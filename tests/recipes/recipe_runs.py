@@ -10,6 +10,9 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 SMALL = "--num-speakers 3,2,3 --num-genuine 12,8,10 --num-spoof 12,8,10"
+SMALL_RUN = ["--nj", "1", "--systems", "fusion", "--orders", "6", "--corpus-opts", SMALL]
+MINI_CONF = ROOT / "egs/mini_replay/sd/conf/gmm.conf"
+MINI_COMPONENTS = re.search(r"--num-components=(\d+)", MINI_CONF.read_text())[1]
 MADE = ("data", "exp", "corpus")
 
 
@@ -61,6 +64,15 @@ def make_copy(folder, corpus="mini_replay"):
     return recipe
 
 
+def copy_of(made, folder, archives=True):
+    """Copy a recipe with all that its runs left; without archives, tables name those of `made`."""
+    recipe = folder / made.relative_to(made.parents[2])
+    ignored = None if archives else shutil.ignore_patterns("*.ark")
+    shutil.copytree(made, recipe, symlinks=True, ignore=ignored)
+    link_tools(folder)
+    return recipe
+
+
 def run(recipe, *options, timeout=600):
     """Run a recipe's run.sh with options."""
     return run_to_end(["./run.sh", *map(str, options)], recipe, timeout)
@@ -90,3 +102,14 @@ def table_rows(text):
         for row in rows_of(text)
         if len(row) > 1
     }
+
+
+def blocks(page):
+    """The commands in a page of docs/."""
+    text = (ROOT / "docs" / page).read_text()
+    return re.findall(r"^```sh\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
+
+
+def run_block(block, recipe):
+    """Run commands of a page in a recipe's folder."""
+    return run_to_end(["bash", "-c", f". ./path.sh\nset -euo pipefail\n{block}"], recipe)
