@@ -27,7 +27,7 @@ NUM_ROUNDS = 10
 NUM_UTTS = 32  # for two threads
 
 
-def plain(samples, orders, bank_options=FilterBankOptions(), options=EnvelopeOptions()):  # noqa: B008 - frozen
+def plain(samples, orders, bank_options=FilterBankOptions(), options=EnvelopeOptions()):
     """CF and CM by scipy's lfilter, numpy's differences and FFT, in float64."""
     bank, freqs_hz = design(bank_options, RATE_HZ), options.freqs_hz(RATE_HZ)
     bands = np.stack(

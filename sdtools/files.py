@@ -52,7 +52,7 @@ def _open_temporary(folder: str, base: str) -> BinaryIO:
         name = f".{base[:MAX_BASE_CHARS]}.sd-{secrets.token_hex(8)}.tmp"
         path = os.path.join(folder, name)
         _temporaries.add(path)
-        file = open(path, "xb")
+        file = open(path, "xb")  # noqa: SIM115 - closed by WholeFile
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:  # another process takes it for a leftover

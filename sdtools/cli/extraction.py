@@ -39,19 +39,15 @@ class TableOptions:
     )
 
 
-def run_command(
-    name: str, kinds: Sequence[str], example: str, argv: Sequence[str] | None = None
-) -> int:
-    """Run the command `name`, which computes one of `kinds`; return its exit status.
-
-    The first kind is the default. `--kind`, on the command line or in a .conf file, names another.
-    """
-    argv = list(sys.argv[1:] if argv is None else argv)
-    kind = _asked_kind(argv, kinds)
+def feature_command(
+    name: str, kinds: Sequence[str], example: str, kind: str | None = None
+) -> Command:
+    """The command `name`, which computes features of `kind`; by default of the first of `kinds`."""
+    kind = kind or kinds[0]
     front_end = FRONT_ENDS[kind]
-    help_text = {"help": "front end to use", "choices": tuple(kinds)}
+    metadata = {"help": "front end to use", "choices": tuple(kinds)}
     kind_options = make_dataclass(
-        "KindOptions", [("kind", str, field(default=kind, metadata=help_text))], frozen=True
+        "KindOptions", [("kind", str, field(default=kind, metadata=metadata))], frozen=True
     )
     summary = (
         f"{front_end.summary}\n{{system}}, {{feature}} and {{order}} in the wspecifier stand for "
@@ -59,8 +55,20 @@ def run_command(
         "<archive>.conf."
     )
     options = (kind_options, *front_end.options, AudioOptions, TableOptions, InputOptions)
-    command = Command(name, summary, ("<wav-rspecifier>", "<wspecifier>"), example, options)
-    return command.run(lambda context: _body(context, front_end), argv)
+    return Command(name, summary, ("<wav-rspecifier>", "<wspecifier>"), example, options)
+
+
+def run_feature_command(
+    command: Command, kinds: Sequence[str], argv: Sequence[str] | None = None
+) -> int:
+    """Run a command of `feature_command`; return its exit status.
+
+    `--kind`, on the command line or in a .conf file, names another of `kinds` than the first.
+    """
+    argv = list(sys.argv[1:] if argv is None else argv)
+    kind = _asked_kind(argv, kinds)
+    command = feature_command(command.name, kinds, command.example, kind)
+    return command.run(lambda context: _body(context, FRONT_ENDS[kind]), argv)
 
 
 def _asked_kind(argv: Sequence[str], kinds: Sequence[str]) -> str:

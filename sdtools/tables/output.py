@@ -85,9 +85,9 @@ class Output:
         absolute = os.path.abspath(path)
         if match := DESCRIPTOR.fullmatch(absolute):
             descriptor = STANDARD[match[1]] if match[1] else int(match[2])
-            self.file = open(os.dup(descriptor), "wb")
+            self.file = open(os.dup(descriptor), "wb")  # noqa: SIM115 - closed by discard()
         elif absolute.startswith("/proc/") or (os.path.exists(path) and not os.path.isfile(path)):
-            self.file = open(path, "wb", opener=_open_when_read)
+            self.file = open(path, "wb", opener=_open_when_read)  # noqa: SIM115 - the same
         else:
             self.whole = WholeFile(path)
             self.file = self.whole.file

@@ -263,7 +263,9 @@ def test_pipe_that_does_not_fit_into_memory(recipe, tmp_path, capsys):
         result = subprocess.run(
             [sys.executable, "-c", code], stdin=archive, capture_output=True, text=True
         )
-    assert result.returncode == 1 and "number of entries when read again: expected 40" in result.stderr
+    assert (
+        result.returncode == 1 and "number of entries when read again: expected 40" in result.stderr
+    )
     assert "Traceback" not in result.stderr and not (tmp_path / "x.gmm").exists()
 
 

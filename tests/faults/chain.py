@@ -69,9 +69,7 @@ def make_inputs(folder):
     (folder / "wav").mkdir(parents=True)
     for i, key in enumerate(keys):
         gate = 1 if (i % 2) != (i % 5 == 0) else 0.1 + np.arange(4800) // 400 % 2
-        write_audio(
-            folder / "wav" / f"{key}.wav", 0.05 * gate * rng.standard_normal(4800), RATE_HZ
-        )
+        write_audio(folder / "wav" / f"{key}.wav", 0.05 * gate * rng.standard_normal(4800), RATE_HZ)
     labels = {key: ("spoof", "genuine")[i % 2] for i, key in enumerate(keys)}
     (folder / "wav.scp").write_text("".join(f"{key} wav/{key}.wav\n" for key in keys))
     (folder / "utt2label").write_text("".join(f"{key} {label}\n" for key, label in labels.items()))

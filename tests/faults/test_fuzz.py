@@ -757,9 +757,7 @@ def score_readers():
     calls.append(command(eval_tandem.main, "asv", "utt2label", paths[0]))
     yield "scores, labels, weights", Reader([files], calls)
 
-    write_fusion(
-        "fusion.json", Fusion(np.array([1.0, 0.5]), 0.1, 0.5, 0.0, 0.4, 20, 20), paths
-    )
+    write_fusion("fusion.json", Fusion(np.array([1.0, 0.5]), 0.1, 0.5, 0.0, 0.4, 20, 20), paths)
     plain = {"fusion.json": Path("fusion.json").read_bytes()}
     write_fusion(
         "fusion.json",
@@ -977,9 +975,7 @@ def data_readers():
         "d/utt2dur": data["d/utt2dur"],
         "d/wav.scp": data["d/wav.scp"],
     }
-    write_fusion(
-        "f", Fusion(np.array([1.0]), 0.1, 0.5, 0.0, 0.4, 20, 20), ["exp/a/scores/dev.txt"]
-    )
+    write_fusion("f", Fusion(np.array([1.0]), 0.1, 0.5, 0.0, 0.4, 20, 20), ["exp/a/scores/dev.txt"])
     tables_beside |= {"exp/x/fusion.json": Path("f").read_bytes()}
 
     def members():

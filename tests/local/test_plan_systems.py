@@ -46,15 +46,22 @@ def test_all_is_every_row_and_fusion():
     [
         (
             "cf,cm",
-            ["config feats.conf", "flags --features=cf,cm --orders=0,6"]
-            + [f"system {feature}_sd{order}" for feature in ("cf", "cm") for order in (0, 6)],
+            [
+                "config feats.conf",
+                "flags --features=cf,cm --orders=0,6",
+                *(f"system {feature}_sd{order}" for feature in ("cf", "cm") for order in (0, 6)),
+            ],
         ),
         ("cqcc", ["config cqcc.conf", "flags", "system cqcc"]),
         ("mse", ["config modulation.conf", "flags --features=mse", "system mse"]),
         (
             "cmtri",
-            ["config tri.conf", "flags --features=cm --orders=0,6", "system cmtri_sd0"]
-            + ["system cmtri_sd6"],
+            [
+                "config tri.conf",
+                "flags --features=cm --orders=0,6",
+                "system cmtri_sd0",
+                "system cmtri_sd6",
+            ],
         ),
     ],
 )

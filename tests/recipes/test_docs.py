@@ -1,6 +1,8 @@
 """The commands of the pages, run in order as they stand; what docs/systems.md states."""
 
+import contextlib
 import importlib
+import io
 import json
 import pkgutil
 import re
@@ -94,8 +96,10 @@ def rows(num_cells):
 
 
 def options_of(command):
-    """What --help prints of a command's options: --name=default -> the sentence on it."""
-    lines = importlib.import_module(f"sdtools.bin.{command}").COMMAND.help().splitlines()
+    """A command's options, as --help prints them: --name=default -> the sentence on it."""
+    with contextlib.redirect_stdout(io.StringIO()) as out:
+        assert importlib.import_module(f"sdtools.bin.{command}").main(["--help"]) == 0
+    lines = out.getvalue().splitlines()
     return dict(line.split(maxsplit=1) for line in lines if line.startswith("  --"))
 
 

@@ -65,7 +65,7 @@ def test_type_checkers_see_the_same_names():
 
 def test_unknown_names_are_attribute_errors():
     with pytest.raises(AttributeError, match="nothing"):
-        sdtools.nothing
+        _ = sdtools.nothing
     assert set(sdtools.__all__) <= set(dir(sdtools))
 
 

@@ -147,7 +147,10 @@ def test_for_each_writes_in_order_and_counts(capsys):
 @pytest.mark.parametrize("kind", [ValueError, OSError, ZeroDivisionError])
 def test_bad_key_ends_the_command_unless_it_may_be_skipped(capsys, kind):
     bad = entries(1, kind("x is bad"), 3)
-    body = lambda context: context.for_each(bad, lambda e: e.load(), lambda k, v: None)
+
+    def body(context):
+        return context.for_each(bad, lambda e: e.load(), lambda k, v: None)
+
     assert run("in", "out", body=body)[0] == 1
     err = capsys.readouterr().err
     assert err.splitlines()[-1].startswith("ERROR (sd-try) u1 (x.scp:2): x is bad. --max-skip=1 ")

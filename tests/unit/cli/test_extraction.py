@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from sdtools.audio.decoding import load_audio, write_audio
-from sdtools.cli.extraction import run_command
+from sdtools.cli.extraction import feature_command, run_feature_command
 from sdtools.features.front_ends import FRONT_ENDS, FrontEnd
 from sdtools.tables.table import open_table
 
@@ -43,7 +43,8 @@ def run(tmp_path, monkeypatch):
     for key, num_samples in LENGTHS.items():
         write_audio(f"{key}.wav", rng.uniform(-0.5, 0.5, num_samples), 8000)
     (tmp_path / "wav.scp").write_text("".join(f"{key} {key}.wav\n" for key in LENGTHS))
-    return lambda *argv: run_command("sd-x", ["peaks"], "", ["--print-args=false", *argv])
+    command = feature_command("sd-x", ["peaks"], "")
+    return lambda *argv: run_feature_command(command, ["peaks"], ["--print-args=false", *argv])
 
 
 @pytest.mark.parametrize("num_threads", [1, 3])
