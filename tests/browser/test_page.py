@@ -1,4 +1,4 @@
-"""The page of sd-report in a headless Chromium: widths, colours, sorting, what a reader without eyes gets."""
+"""The page of sd-report in a headless Chromium: widths, colours, sorting, texts of plots."""
 
 import pytest
 from selenium import webdriver
@@ -58,8 +58,10 @@ def test_letters_of_plots_can_be_read(browser, width):
     """Seven pixels or more, most of them eight, on a phone as well."""
     set_width(browser, width)
     heights = browser.execute_script(
-        "return [...document.querySelectorAll('svg text')].filter(t => t.textContent.trim() && !t.closest('.heat')).map("
-        "t => parseFloat(getComputedStyle(t).fontSize) * Math.hypot(t.getScreenCTM().a, t.getScreenCTM().b))"
+        "return [...document.querySelectorAll('svg text')]"
+        ".filter(t => t.textContent.trim() && !t.closest('.heat'))"
+        ".map(t => parseFloat(getComputedStyle(t).fontSize)"
+        " * Math.hypot(t.getScreenCTM().a, t.getScreenCTM().b))"
     )
     assert len(heights) > 50 and min(heights) >= 7 and sorted(heights)[len(heights) // 2] >= 8
 
@@ -125,7 +127,8 @@ def test_light_dark_and_print(browser):
             {"features": [{"name": "prefers-color-scheme", "value": scheme}]},
         )
         seen[scheme] = browser.execute_script(
-            "const body = getComputedStyle(document.body), text = getComputedStyle(document.querySelector('svg text'));"
+            "const body = getComputedStyle(document.body);"
+            "const text = getComputedStyle(document.querySelector('svg text'));"
             "return [body.backgroundColor, body.color, text.fill]"
         )
     assert seen["light"] == ["rgb(255, 255, 255)", "rgb(27, 27, 31)", "rgb(27, 27, 31)"]
