@@ -192,7 +192,7 @@ def _read_riff(source: Input) -> bytes | bytearray | memoryview:
     if not 0 < num_bytes < STREAM_BYTES:
         what = "the header does not tell the length, because the sound came through a pipe"
         raise SdError(source.where, what, hint="Use a separate file")
-    return source.read(8 + num_bytes)
+    return bytes(source.read(8 + num_bytes))
 
 
 def _check_rate(who: str, rate_hz: int) -> None:
