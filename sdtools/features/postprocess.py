@@ -176,7 +176,7 @@ def parse_columns(select: str) -> list[range]:
     """
     if not re.fullmatch(r"[0-9]+(-[0-9]+)?(,[0-9]+(-[0-9]+)?)*", select):
         need = "numbers from 0 and ranges, such as 0-3,7,9-8"
-        raise SdError("columns", got=repr(select), need=need)
+        raise SdError("--select", got=repr(select), need=need)
     ends = [(int(part.split("-")[0]), int(part.split("-")[-1])) for part in select.split(",")]
     return [
         range(first, last + 1) if first <= last else range(first, last - 1, -1)

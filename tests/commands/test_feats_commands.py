@@ -213,7 +213,7 @@ def test_nothing_asked_is_a_copy(feats):
 
 
 def by_speaker(feats, norm_vars=True):
-    """Each utterance normalised over all frames of its speaker, by numpy's own mean and deviation."""
+    """Each utterance normalised over all frames of its speaker, by numpy's mean and deviation."""
     out = {}
     for key, value in feats.items():
         frames = np.concatenate(
@@ -254,7 +254,7 @@ def test_speakers_that_may_be_asked_for_once(feats, options):
 
 
 def test_statistics_are_kaldis_and_serve_again(feats):
-    """Those of a speaker, and of an utterance, as Kaldi's reader of doubles gives them; applied, they give the same features."""
+    """Of speakers and of utterances, as Kaldi reads them; applied, they give the same features."""
     for option, expected in (
         (
             ["--utt2spk=ark:utt2spk"],
@@ -355,22 +355,22 @@ def test_memory_does_not_grow_with_the_table(feats):
 
 
 BAD = {
-    "nan": (np.array([[1, 2, np.nan, 4]], np.float32), "frame 0: got a value that is not finite"),
-    "empty": (np.zeros((0, 0), np.float32), "frames: got 0, need 1 or more"),
-    "other": (np.zeros((5, 3), np.float32), "dimensions: got 3, need 4 as before"),
+    "nan": (np.array([[1, 2, np.nan, 4]], np.float32), ["frame 0 ", "not finite"]),
+    "empty": (np.zeros((0, 0), np.float32), ["frames: ", "1 or more", "found 0"]),
+    "other": (np.zeros((5, 3), np.float32), ["dimensions: ", "4 as before", "found 3"]),
 }
 
 
 @pytest.mark.parametrize("options", [[], ["--utt2spk=ark:utt2spk"], ["--cmvn=false"]])
 @pytest.mark.parametrize("name", BAD)
 def test_bad_features_are_one_line_or_a_counted_skip(feats, name, options, capsys):
-    value, message = BAD[name]
+    value, words = BAD[name]
     save("ark:bad.ark", feats | {name: value})
     with open("utt2spk", "a") as file:
         file.write(f"{name} c\n")
     options = [*options, "--delta-window=1"]
     line = fails(post_feats, capsys, *options, "ark:bad.ark", "ark:out.ark")
-    assert message in line and f"{name} (bad.ark:" in line
+    assert all(word in line for word in [*words, f"{name} (bad.ark:"])
     assert post_feats.main([*options, "--max-skip=1", "ark:bad.ark", "ark:out.ark"]) == 0
     assert "done 5 of 6, 1 skipped" in capsys.readouterr().err.splitlines()[-1]
     run(post_feats, *options, "ark:feats.ark", "ark:good.ark")
@@ -380,33 +380,28 @@ def test_bad_features_are_one_line_or_a_counted_skip(feats, name, options, capsy
 def test_overflow_is_no_feature(feats, capsys):
     save("ark:huge.ark", {"huge": np.array([[3e38], [3e38], [3e38], [-3e38]], np.float32)})
     line = fails(post_feats, capsys, NO_DELTAS, "--norm-vars=false", "ark:huge.ark", "ark:out.ark")
-    assert (
-        "huge (huge.ark:5): features: got overflow, need normalised values within float32" in line
-    )
-    run(
-        post_feats, "ark:huge.ark", "ark:out.ark"
-    )  # deltas cannot: the sizes of their taps add up to 1 at most
+    assert "huge (huge.ark:5): features: float32 overflows" in line
+    # deltas cannot: the sizes of their taps add up to 1 at most
+    run(post_feats, "ark:huge.ark", "ark:out.ark")
 
 
 @pytest.mark.parametrize(
-    ("table", "message"),
+    ("of_b", "words"),
     [
-        ({"a": np.ones((2, 5))}, "ark:stats.ark: key b is not in this table"),
-        ({"a": np.ones((2, 5)), "b": np.ones((2, 4))}, "shape: got (2, 4), need (2, 5)"),
-        ({"a": np.ones((2, 5)), "b": np.zeros((2, 5))}, "frames: got 0, need 1 or more"),
-        (
-            {"a": np.ones((2, 5)), "b": np.full((2, 5), np.nan)},
-            "CMVN statistics: got a value that is not finite",
-        ),
+        (None, ["ark:stats.ark: ", "key", " b"]),
+        (np.ones((2, 4)), ["CMVN statistics: shape: ", "(2, 5)", "(2, 4)"]),
+        (np.zeros((2, 5)), ["CMVN statistics: frames: ", "1 or more", "found 0"]),
+        (np.full((2, 5), np.nan), ["CMVN statistics: ", "not finite"]),
     ],
 )
-def test_bad_statistics_make_bad_utterances(feats, table, message, capsys):
+def test_bad_statistics_make_bad_utterances(feats, of_b, words, capsys):
     with kaldi.DoubleMatrixWriter("ark:stats.ark") as writer:
-        for key, value in table.items():
-            writer.write(key, value)
+        writer.write("a", np.ones((2, 5)))
+        if of_b is not None:
+            writer.write("b", of_b)
     argv = [NO_DELTAS, "--utt2spk=ark:utt2spk", "--cmvn-stats=ark:stats.ark", "ark:feats.ark"]
     line = fails(post_feats, capsys, *argv, "ark:out.ark")
-    assert message in line and "b-1 (feats.ark:" in line
+    assert all(word in line for word in [*words, "b-1 (feats.ark:"])
     run(post_feats, "--max-skip=3", *argv, "ark:out.ark")
     assert list(load("ark:out.ark")) == ["a-1", "a-2"]
 
@@ -414,38 +409,34 @@ def test_bad_statistics_make_bad_utterances(feats, table, message, capsys):
 def test_missing_speaker(feats, capsys):
     Path("utt2spk").write_text("a-1 a\na-2 a\nb-1 b\nb-3 b\n")
     line = fails(post_feats, capsys, "--utt2spk=ark:utt2spk", "ark:feats.ark", "ark:out.ark")
-    assert "b-2 (feats.ark:" in line and "ark:utt2spk: key b-2 is not in this table" in line
+    assert "b-2 (feats.ark:" in line and "ark:utt2spk: " in line
     run(post_feats, "--max-skip=1", "--utt2spk=ark:utt2spk", "ark:feats.ark", "ark:out.ark")
     assert list(load("ark:out.ark")) == ["a-1", "a-2", "b-1", "b-3"]
 
 
 @pytest.mark.parametrize(
-    ("argv", "message"),
+    ("argv", "words"),
     [
-        (
-            ["--select=1:3"],
-            "columns: got '1:3', need numbers and ranges of them, such as 0-3,7,9-8",
-        ),
-        (["--select=0,4"], "a-1 (feats.ark:4): features: columns: got 4, need less than 4"),
+        (["--select=1:3"], ["--select: ", "'1:3'", "0-3,7,9-8"]),
+        (["--select=0,4"], ["a-1 (feats.ark:4): features: column: ", "0 to 3", "found 4"]),
         (
             ["--cmvn-stats=ark:x", "--write-cmvn-stats=ark:y"],
-            "got --cmvn-stats and --write-cmvn-stats, need one",
+            ["--cmvn-stats, --write-cmvn-stats: ", "both"],
         ),
-        (
-            ["--cmvn-stats=ark:x", "--cmvn=false"],
-            "got --cmvn-stats with --cmvn=false, need one of them",
-        ),
+        (["--cmvn-stats=ark:x", "--cmvn=false"], ["--cmvn-stats: ", "--cmvn=false"]),
+        (["--utt2spk=ark:x", "--cmvn=false"], ["--utt2spk: ", "--cmvn=false"]),
         (
             ["--cmvn-stats=cmvn.ark", "--utt2spk=ark:utt2spk"],
-            "--cmvn-stats: got 'cmvn.ark', need ark: or scp: before it with --utt2spk",
+            ["--cmvn-stats: ", "'cmvn.ark'", "ark: or scp:", "--utt2spk"],
         ),
-        (["--cmvn-stats=feats.ark"], "object: expected a matrix, found b'a-1 "),
-        (["--cmvn-stats=gone"], "gone: cannot read: No such file or directory"),
-        (["--utt2spk=ark:gone"], "gone: cannot read: No such file or directory"),
+        (["--cmvn-stats=feats.ark"], ["feats.ark", "b'a-1 "]),
+        (["--cmvn-stats=gone"], ["gone: ", "No such file or directory"]),
+        (["--utt2spk=ark:gone"], ["gone: ", "No such file or directory"]),
     ],
 )
-def test_settings_that_do_not_fit(feats, argv, message, capsys):
-    assert message in fails(post_feats, capsys, *argv, "ark:feats.ark", "ark:out.ark")
+def test_settings_that_do_not_fit(feats, argv, words, capsys):
+    line = fails(post_feats, capsys, *argv, "ark:feats.ark", "ark:out.ark")
+    assert all(word in line for word in words)
 
 
 @pytest.mark.parametrize("stream", ["ark:-", "scp:-", "ark:/dev/fd/{}"])
@@ -457,4 +448,4 @@ def test_stream_that_cannot_be_read_twice(feats, stream, is_feats, capsys):
     speakers, source = ("ark:utt2spk", stream) if is_feats else (stream, "ark:feats.ark")
     line = fails(post_feats, capsys, f"--utt2spk={speakers}", source, "ark:out.ark")
     os.close(read_end)
-    assert f"{stream}: got a stream, need a file or a command to read twice" in line
+    assert line.split(") ")[1].startswith(f"{stream}: ") and "twice" in line

@@ -153,7 +153,7 @@ def test_columns_in_the_order_given():
     "select", ["", "-1", "1-", "1--2", "0:3", "1,,2", "1, 2", "a", "1-2-3", "1,", "²", "1.0"]
 )
 def test_columns_of_another_form(select):
-    with fails(who="columns", got=repr(select), need=re.compile("such as 0-3,7,9-8")):
+    with fails(who="--select", got=repr(select), need=re.compile("such as 0-3,7,9-8")):
         parse_columns(select)
 
 
