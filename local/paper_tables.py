@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Print Tables 1 and 2 of the paper for an evaluation, and write them with the command that made it.
+"""Print Tables 1 and 2 of the paper for an evaluation, and write them with its command.
 
 Rows and columns are the systems that were evaluated. With --paper the paper's EERs stand beside
 ours, and tables of the EER by condition follow.

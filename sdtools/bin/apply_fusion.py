@@ -13,7 +13,7 @@ from sdtools.scoring.trials import FusionJoinOptions, join_scores
 
 COMMAND = Command(
     name="sd-apply-fusion",
-    summary="Writes the fused LLR of every utterance. Give the score files in the order of training.",
+    summary="Writes the fused LLR of every utterance. Give score files in the order of training.",
     positionals=("<fusion>", "<scores>...", "<scores-out>"),
     example="sd-apply-fusion exp/fusion/fusion.json exp/cf_sd6/scores/eval.txt "
     "exp/cm_sd6/scores/eval.txt exp/fusion/scores/eval.txt",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -36,7 +37,7 @@ class EvalOptions:
     thresholds: str | None = field(
         default=None,
         metadata={
-            "help": "also write the thresholds of the EER, of Bayes and of --false-alarm-rate here; "
+            "help": "also write thresholds here: of the EER, of Bayes and of --false-alarm-rate; "
             "for one file of dev scores"
         },
     )
@@ -69,10 +70,10 @@ class EvalOptions:
 
 COMMAND = Command(
     name="sd-eval-scores",
-    summary="Prints a row of metrics for each score file. Scores are natural-log likelihood ratios,\n"
-    "positive for genuine speech; EER, minCllr and minDCF only depend on their order. Cllr is 0 to\n"
-    "1 for useful LLRs; Cllr - minCllr is calibration loss. --by compares the spoof trials of each\n"
-    "condition with all genuine trials.",
+    summary="Prints a row of metrics for each score file. Scores are natural-log likelihood\n"
+    "ratios, positive for genuine speech; EER, minCllr and minDCF only depend on their order.\n"
+    "Cllr is 0 to 1 for useful LLRs; Cllr - minCllr is calibration loss. --by compares the spoof\n"
+    "trials of each condition with all genuine trials.",
     positionals=("<utt2label>", "<scores>..."),
     example="sd-eval-scores data/eval/utt2label exp/cf_sd6/scores/eval.txt "
     "exp/cm_sd6/scores/eval.txt",
@@ -124,17 +125,21 @@ def evaluate_system(
 ) -> SystemEvaluation:
     """Metrics, interval and EERs by condition of one system; warnings name its file."""
     options, num_replicates = context[MetricOptions], context[EvalOptions].bootstrap
-    with warnings_to(lambda w: context.log.warning(as_sd_error(w).within(path))):
+    with _warnings_of(context, path):
         metrics = evaluate(*scores, options)
     interval = None
     if num_replicates:
         interval = eer_interval(*scores, groups, options.eer[0], num_replicates)
     by = {}
     for column, conditions in columns.items():
-        place = f"{path}: {column}"
-        with warnings_to(lambda w, place=place: context.log.warning(as_sd_error(w).within(place))):
+        with _warnings_of(context, f"{path}: {column}"):
             by[column] = breakdown(*scores, conditions, options.eer)
     return SystemEvaluation(path, metrics, interval, by)
+
+
+def _warnings_of(context: Context, place: str) -> AbstractContextManager[None]:
+    """Log warnings with their place."""
+    return warnings_to(lambda warning: context.log.warning(as_sd_error(warning).within(place)))
 
 
 def write_thresholds(context: Context, out: str, trials: Trials) -> None:

@@ -26,12 +26,13 @@ class EvalOptions:
 COMMAND = Command(
     name="sd-eval-tandem",
     summary="Prints error rates and a-DCF of a speaker verifier (ASV), then metrics of each\n"
-    "countermeasure (CM) in tandem with it: least t-DCF, normalised as in ASVspoof 2019 and as from\n"
-    "2021 on, the CM's threshold for both, and concurrent t-EER. The a-DCF is that of the score in\n"
-    "<asv-scores> alone; for a spoofing-aware verifier, give its scores there.\n"
-    "Lines of <asv-scores> are ASVspoof's: `source key score` (2019, 5), the same after speaker and\n"
-    "utterance, or `speaker utterance score key`; the key is target, nontarget or spoof. For 2021,\n"
-    "\"cut -d' ' -f3 score.txt | paste -d' ' trial_metadata.txt - | grep ' eval ' |\" makes one file.",
+    "countermeasure (CM) in tandem with it: least t-DCF, normalised as in ASVspoof 2019 and as\n"
+    "from 2021 on, the CM's threshold for both, and concurrent t-EER. The a-DCF is that of the\n"
+    "score in <asv-scores> alone; for a spoofing-aware verifier, give its scores there.\n"
+    "Lines of <asv-scores> are ASVspoof's: `source key score` (2019, 5), the same after speaker\n"
+    "and utterance, or `speaker utterance score key`; the key is target, nontarget or spoof.\n"
+    "For 2021, this makes one file:\n"
+    "\"cut -d' ' -f3 score.txt | paste -d' ' trial_metadata.txt - | grep ' eval ' |\"",
     positionals=("<asv-scores>", "<utt2label>", "<scores>..."),
     example="sd-eval-tandem exp/asv.txt data/eval/utt2label exp/cf_sd6/scores/eval.txt "
     "exp/cm_sd6/scores/eval.txt",

@@ -155,7 +155,7 @@ def test_scores_on_standard_output_of_a_command_and_other_options(files, capsys)
 
 
 def test_cm_the_wrong_way_round(files, capsys):
-    """No t-EER; accepting or rejecting all is best, the latter at an infinite threshold, a word in JSON."""
+    """No t-EER; accepting or rejecting all is best, the latter at an infinite threshold."""
     Path("s4.txt").write_text(
         "".join(f"{utt} {-score}\n" for utt, score in zip(UTTS, TRIALS[0][:, 0]))
     )

@@ -188,7 +188,7 @@ def test_unknown_speakers(files, capsys, text, problem):
 
 
 def test_conditions_made_by_hand(files, capsys):
-    """Spoof trials below all genuine scores, in their middle, and infinitely above them; and one speaker."""
+    """Spoof trials below all genuine scores, in their middle, and infinitely above; one speaker."""
     genuine, below, middle = (
         {f"g{i}": float(i) for i in range(40)},
         {f"s{i}": -1.0 for i in range(31)},
@@ -391,7 +391,7 @@ def test_thresholds_are_kept_with_where_they_come_from(files, capsys):
 
 
 def test_monotone_calibration(files, capsys):
-    """Of a score that is no LLR; better calibrated than by a line on the trials that it was made of."""
+    """Of a score that is no LLR: on its training trials it is better than a line."""
     bent = {utt: math.copysign(abs(llr) ** 3, llr) for utt, llr in read_scores("s1.txt").items()}
     write_scores("s1.txt", bent)
     for name, options in (("line", []), ("pav", ["--pav"])):

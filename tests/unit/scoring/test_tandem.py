@@ -65,7 +65,7 @@ def test_t_dcf_made_by_hand():
 
 
 def test_a_dcf_made_by_hand():
-    """Best at 3: accepts 2 of 4 targets, 1 of 4 nontargets, no spoof; over the cost of accept-all."""
+    """Best at 3: accepts 2 of 4 targets, 1 of 4 nontargets, no spoof; over the cost of all."""
     asv = evaluate_asv(
         sort_asv_scores([1, 2, 3, 4], [0, 0, 2, 5], [-1, 2.5]),
         TandemOptions(0.5, 0.25, 0.25, 1, 1, 2),
@@ -207,7 +207,7 @@ def accepted(*classes):
 
 
 def slow_t_eer(cm, asv):
-    """The solution of 1 - g T = g N = s S with the least T + N on any two segments of the curves."""
+    """The solution of 1 - g T = g N = s S with the least T + N on any segments of the curves."""
     solutions = []
     for (t0, n0, s0), (t1, n1, s1) in pairwise(accepted(*asv)):
         for (g0, c0), (g1, c1) in pairwise(accepted(*cm)):
