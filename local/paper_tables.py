@@ -15,31 +15,44 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+from plan_systems import FUSIONS
+
 from sdtools.errors import printable
+from sdtools.features.front_ends import rows_by_name
 from sdtools.scoring.evaluation import Evaluation, SystemEvaluation, read_evaluation
 from sdtools.scoring.metrics import Condition, Metrics
 from sdtools.scoring.summary import percent
 from sdtools.tables.output import open_output
 
-FEATURES = {"cf": "CF + Δ + ΔΔ", "cm": "CM + Δ + ΔΔ", "cmtri": "CM + Δ + ΔΔ (Tri)"}
-SYSTEMS = {  # name: row and head of a column; {} is the highest order
-    "cqcc": ("B1: CQCC", "B1"),
-    "tc": ("B2: TC", "B2"),
-    "mcf": ("MCF-CC alone", "MCF-CC"),
-    "mse": ("MSE-CC alone", "MSE-CC"),
-    "stcc": ("STCC alone", "STCC"),
-    "b3": ("B3: MCF-CC + MSE-CC + STCC", "B3"),
-    "cf_sd{}": ("S1: CF + Δ + ΔΔ ({} SD)", "S1"),
-    "cm_sd{}": ("S2: CM + Δ + ΔΔ ({} SD)", "S2"),
-    "cfcm_sd{}": ("S1 + S2 (feature level)", "feature level"),
-    "fusion": ("S1 + S2 (score level)", "score level"),
-}
-PAPER = {  # EER in percent on eval of ASVspoof 2017 Version 2.0
-    **{f"cf_sd{order}": eer for order, eer in {0: 20.67, 2: 14.31, 4: 11.92, 6: 10.84}.items()},
-    **{f"cm_sd{order}": eer for order, eer in {0: 20.24, 2: 15.22, 4: 11.61, 6: 10.93}.items()},
-    **{f"cmtri_sd{order}": eer for order, eer in {0: 13.57, 2: 12.42, 4: 12.03, 6: 13.29}.items()},
-    **{"cqcc": 12.24, "tc": 14.89, "b3": 6.54, "cfcm_sd6": 8.58, "fusion": 8.80},
-}
+ROWS = rows_by_name()
+FEATURES = {row.name: row.label for row in ROWS.values() if 1 in row.tables}
+
+
+def rows_of_table_2(top: int) -> dict[str, tuple[str, str]]:
+    """Title and short name of each system in Table 2, where `top` is the highest order."""
+    alone, by_order = {}, {}
+    for row in ROWS.values():
+        title = f"{row.code}: {row.label}" if row.code else row.label
+        if 2 in row.tables and row.is_by_order:
+            suffix = f" ({top} SD)" if row.code else ""
+            by_order[f"{row.name}_sd{top}"] = title + suffix, row.code or row.label
+        elif 2 in row.tables:
+            alone[row.name] = title, row.code or row.label
+    for name, fusion in FUSIONS.items():
+        rows = by_order if ROWS[fusion.members[0]].is_by_order else alone
+        rows[name] = fusion.title, fusion.code
+    return {**alone, **by_order}
+
+
+def paper_eers() -> dict[str, float]:
+    """The paper's EERs in percent on eval of ASVspoof 2017 Version 2.0, by system."""
+    eers = {name: fusion.paper_eer for name, fusion in FUSIONS.items()}
+    for row in ROWS.values():
+        for order, value in row.paper_eers.items():
+            eers[row.name if order is None else f"{row.name}_sd{order}"] = value
+    return eers
+
+
 PAPER_TRIALS = (1298, 12008)  # genuine and replayed
 CONDITIONS = {
     "env": "environment",
@@ -89,16 +102,18 @@ def table_2(systems: Systems, top: int, methods: Sequence[str], paper: Mapping[s
     """A row for each system, a column for each kind of EER."""
     head = ["EER %"] if len(methods) == 1 else [f"EER % ({method})" for method in methods]
     rows = [["System", *head, *["the paper"] * bool(paper)]]
-    for pattern, (title, _) in SYSTEMS.items():
-        if (name := pattern.format(top)) in systems:
-            rows.append([title.format(top), *eers(systems[name].metrics, name, paper)])
+    for name, (title, _) in rows_of_table_2(top).items():
+        if name in systems:
+            rows.append([title, *eers(systems[name].metrics, name, paper)])
     return rows
 
 
 def table_by(systems: Systems, top: int, column: str) -> Rows:
     """A row for each condition, a column for each system of Table 2."""
-    known = {pattern.format(top): head for pattern, (_, head) in SYSTEMS.items()}
-    columns = {head: systems[name].by[column] for name, head in known.items() if name in systems}
+    known = rows_of_table_2(top)
+    columns = {
+        code: systems[name].by[column] for name, (_, code) in known.items() if name in systems
+    }
     rows = [[CONDITIONS.get(column, column), "replayed", *columns]]
     for condition, some in next(iter(columns.values())).items():
         values = [percent(conditions[condition].eer[0].value) for conditions in columns.values()]
@@ -110,16 +125,14 @@ def report(evaluation: Evaluation, with_paper: bool) -> str:
     """All tables as text."""
     systems = {Path(system.path).parent.parent.name: system for system in evaluation.systems}
     methods = evaluation.options.eer
-    orders = sorted(
-        {
-            int(found[1])
-            for name in systems
-            if (found := re.fullmatch(r"(?:cf|cm|cmtri|cfcm)_sd(\d+)", name))
-        }
-    )
+    by_order = "|".join(row.name for row in ROWS.values() if row.is_by_order)
+    found = (re.fullmatch(rf"(?:{by_order})_sd(\d+)", name) for name in systems)
+    orders = sorted({int(match[1]) for match in found if match})
     top = orders[-1] if orders else 0
     paper = {  # the paper's score-level fusion is of order 6
-        name: eer for name, eer in PAPER.items() if with_paper and (name != "fusion" or top == 6)
+        name: eer
+        for name, eer in paper_eers().items()
+        if with_paper and (name != "fusion" or top == 6)
     }
     some = next(iter(systems.values()))
     counts = some.metrics.num_genuine, some.metrics.num_spoof
@@ -147,11 +160,11 @@ def report(evaluation: Evaluation, with_paper: bool) -> str:
             f"The paper's figures are those of the whole of eval, {num_genuine} genuine and "
             f"{num_spoof} replayed trials."
         )
-    for name, title in {"b3": "B3", "fusion": "Score level"}.items():
+    for name, fusion in FUSIONS.items():
         if name in systems:
             m = systems[name].metrics
             costs = f"Cllr {m.cllr:.3f} on eval (minCllr {m.min_cllr:.3f})"
-            parts.append(f"{title}: logistic regression trained on dev, {costs}.")
+            parts.append(f"{fusion.code}: logistic regression trained on dev, {costs}.")
     return "\n\n".join(parts)
 
 

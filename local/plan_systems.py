@@ -28,17 +28,29 @@ from sdtools.features.front_ends import Row, rows_by_name
 
 @dataclass(frozen=True)
 class Fusion:
-    """A row that fuses others; those by order take the highest order."""
+    """A row that fuses others; of those by order it takes the highest order.
 
-    label: str
+    Parameters
+    ----------
+    title
+        In Table 2.
+    code
+        Short name.
+    members
+        Names of rows.
+    paper_eer
+        The paper's EER in percent.
+    """
+
+    title: str
+    code: str
     members: tuple[str, ...]
-    code: str = ""
-    paper_eer: float | None = None
+    paper_eer: float
 
 
 FUSIONS = {
-    "fusion": Fusion("S1 + S2 (score level)", ("cf", "cm"), paper_eer=8.80),
-    "b3": Fusion("MCF-CC + MSE-CC + STCC", ("mcf", "mse", "stcc"), "B3", 6.54),
+    "b3": Fusion("B3: MCF-CC + MSE-CC + STCC", "B3", ("mcf", "mse", "stcc"), 6.54),
+    "fusion": Fusion("S1 + S2 (score level)", "Score level", ("cf", "cm"), 8.80),
 }
 
 

@@ -114,5 +114,5 @@ def warnings_to(report: Callable[[Warning], None]) -> Iterator[None]:
     """Hand every Python warning, ours or a library's, to `report`."""
     with warnings.catch_warnings():
         warnings.simplefilter("default", UserWarning)
-        warnings.showwarning = lambda message, *_, **__: report(message)  # type: ignore[assignment]
+        warnings.showwarning = lambda message, *_, **__: report(message)
         yield
