@@ -2,72 +2,78 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from sdtools.cli.command import Command, Context
-from sdtools.errors import printable
-from sdtools.scoring.evaluation import read_evaluation
+from sdtools.errors import SdError, printable
+from sdtools.scoring.evaluation import Evaluation, read_evaluation
 from sdtools.scoring.experiment import Experiment, SystemFolder, system_names
 from sdtools.scoring.metrics import sorted_eer
-from sdtools.scoring.roc import sort_scores
+from sdtools.scoring.roc import SortedScores, sort_scores
 from sdtools.scoring.trials import read_trials
 from sdtools.tables.output import open_output
 
 COMMAND = Command(
     name="sd-report",
-    summary="Writes <out-dir>/index.html: tables, error trade-off, scores, calibration, conditions and settings of the systems in\n"
-    "<exp-dir>/results.json, which sd-eval-scores --json wrote there. The page needs no network. Run it where sd-eval-scores ran.",
+    summary="Writes <out-dir>/index.html from <exp-dir>/results.json, which sd-eval-scores --json"
+    " wrote: tables,\nerror trade-off, scores, calibration, conditions and settings of the systems."
+    " The page needs no\nnetwork. Run the command in the folder where sd-eval-scores ran.",
     positionals=("<exp-dir>", "<out-dir>"),
     example="sd-report exp exp/report",
 )
 
 
-def main(argv=None) -> int:
+def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; returns its exit status."""
     return COMMAND.run(body, argv)
 
 
 def body(context: Context) -> int:
     """Read, draw, write."""
-    exp, out = map(Path, context.positionals)
-    path = Experiment(exp).results
-    evaluation = read_evaluation(str(path))
+    experiment, out = Experiment(Path(context.positionals[0])), Path(context.positionals[1])
+    evaluation = read_evaluation(str(experiment.results))
+    scores = _read_scores(experiment.results, evaluation)
     paths = [system.path for system in evaluation.systems]
-    trials = read_trials(evaluation.utt2label, paths, "drop")
-    if trials.num_dropped != evaluation.num_dropped:
-        got, need = trials.num_dropped, evaluation.num_dropped
-        raise ValueError(
-            f"{path}: trials: got {got} without a score, need {need} as when it was written. Evaluate again"
-        )
-    results = Experiment(exp).tables
-    settings = {str(path): path.read_text("utf-8", "replace") for path in _settings(exp, paths)}
-    from sdtools.report import page as report  # here, so that --help does not wait for matplotlib
+    names = [printable(name) for name in system_names(paths)]
+    tables = _text(experiment.tables) if experiment.tables.is_file() else None
+    settings = {str(path): _text(path) for path in _settings(experiment, paths)}
 
-    columns = [sort_scores(*llrs) for llrs in trials.by_class()]
-    for system, of_class in zip(evaluation.systems, columns):
-        got, need = sorted_eer(of_class, evaluation.options.eer[0]).value, system.eer.value
-        if abs(got - need) > 1e-12:
-            raise ValueError(
-                f"{system.path}: EER: got {got:.6f}, need {need:.6f} as in {path}; other scores by now. Evaluate again"
-            )
-    page = report.page(
-        evaluation,
-        [printable(name) for name in system_names(paths)],
-        columns,
-        results.read_text("utf-8", "replace") if results.is_file() else None,
-        settings,
-    )
+    from sdtools.report.page import page  # here, so that --help does not load matplotlib
+
+    html = page(evaluation, names, scores, tables, settings)
     out.mkdir(parents=True, exist_ok=True)
     with open_output(str(out / "index.html")) as file:
-        file.write(page.encode(errors="backslashreplace"))
+        file.write(html.encode(errors="backslashreplace"))
     context.log.info(f"wrote {out / 'index.html'}")
     return 0
 
 
-def _settings(exp: Path, paths: list[str]) -> list[Path]:
+def _read_scores(results: Path, evaluation: Evaluation) -> list[SortedScores]:
+    """The scores of each system, if they are still those of the evaluation."""
+    paths = [system.path for system in evaluation.systems]
+    trials = read_trials(evaluation.utt2label, paths, "drop")
+    hint = "Evaluate again"
+    if trials.num_dropped != evaluation.num_dropped:
+        what, need = "number of trials without a score", f"{evaluation.num_dropped}, as before"
+        raise SdError(results, what, got=trials.num_dropped, need=need, hint=hint)
+    scores = [sort_scores(*by_class) for by_class in trials.by_class()]
+    for system, of_system in zip(evaluation.systems, scores):
+        eer = sorted_eer(of_system, evaluation.options.eer[0]).value
+        if abs(eer - system.eer.value) > 1e-12:
+            need = f"{system.eer.value:.6f} as in {results}"
+            raise SdError(system.path, "EER", got=f"{eer:.6f}", need=need, hint=hint)
+    return scores
+
+
+def _settings(experiment: Experiment, paths: Sequence[str]) -> list[Path]:
     """Files of settings beside the results and in the folders of the systems."""
-    folders = [exp, *dict.fromkeys(Path(path).parent.parent for path in paths)]
+    folders = [experiment.path, *dict.fromkeys(Path(path).parent.parent for path in paths)]
     return [path for folder in folders for path in SystemFolder(folder).settings()]
+
+
+def _text(path: Path) -> str:
+    return path.read_text("utf-8", "replace")
 
 
 if __name__ == "__main__":

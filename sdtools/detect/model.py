@@ -8,7 +8,6 @@ their `.conf`.
 from __future__ import annotations
 
 import hashlib
-import math
 import os
 import shutil
 from collections.abc import Callable, Mapping, Sequence
@@ -31,7 +30,7 @@ from sdtools.gmm.mixture import DiagGmm, llr
 from sdtools.options import load_settings
 from sdtools.scoring.fusion import Fusion, apply_fusion
 from sdtools.scoring.fusion_file import read_fusion, write_fusion
-from sdtools.scoring.json_files import read_json, write_json
+from sdtools.scoring.json_files import Fields, read_json, write_json
 
 FORMAT = 1
 GMM_FILES = ("genuine.gmm", "genuine.gmm.conf", "spoof.gmm", "spoof.gmm.conf")
@@ -225,13 +224,13 @@ def load_model(path: str | os.PathLike[str]) -> Model:
     _check_files(folder, files)
     fusion, needed = read_fusion(str(folder / "fusion.json"))
     if names != needed:
-        got, need = " ".join(map(str, names)), f"{' '.join(needed)}, as in fusion.json"
+        got, need = " ".join(names), f"{' '.join(needed)}, as in fusion.json"
         raise SdError(folder, "systems", got=got, need=need, hint="Make the model again")
     paths = [f"{name}/{file}" for name in names for file in ("feats.conf", *GMM_FILES)]
     if missing := [path for path in paths if path not in files]:
         what = f"model.json does not name {missing[0]}"
         raise SdError(folder, what, hint="Make the model again")
-    rate_hz = int(about["sample_rate_hz"])
+    rate_hz = about["sample_rate_hz"]
     systems = [_load_system(folder / name, rate_hz) for name in names]
     model = Model(str(folder), about, systems, fusion, rate_hz)
     noise = np.random.default_rng(0).standard_normal(rate_hz // 2) * 0.1
@@ -241,24 +240,25 @@ def load_model(path: str | os.PathLike[str]) -> Model:
 
 def _read_about(folder: Path) -> dict[str, Any]:
     """Read model.json and check its fields."""
-    hint = "Check the path"
     if not _is_own_file(folder, "model.json"):
-        raise SdError(folder, got="no file model.json there", need=NEED, hint=hint)
+        raise SdError(folder, got="no file model.json there", need=NEED, hint="Check the path")
     path = str(folder / "model.json")
-    about = read_json(path, "model", NEED, hint)
+    about = read_json(path, "model", NEED, "Check the path")
     try:
-        has_known_format, made_by = about["format"] == FORMAT, about["sdtools"]
-        int(about["sample_rate_hz"])
-        list(about["systems"])
-        dict(about["files"])
-        for threshold in about["thresholds"]["thresholds"].values():
-            if math.isnan(float(threshold["threshold"])):
-                raise ValueError("a threshold is NaN")
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise SdError(path, "model", got=repr(error), need=NEED, hint=hint) from None
-    if not has_known_format:
-        got = f"{about['format']} of sdtools {made_by}"
-        raise SdError(folder, "format", got=got, need=FORMAT, hint="Make the model again")
+        values = Fields(about)
+        if values.any("format") != FORMAT:
+            got = f"{values.any('format')} of sdtools {values.any('sdtools')}"
+            raise SdError("format", got=got, need=FORMAT)
+        values.texts("systems")
+        values.integer("sample_rate_hz")
+        thresholds = values.object("thresholds").object("thresholds")
+        for name in thresholds.values:
+            thresholds.object(name).extended("threshold")
+        files = values.object("files")
+        for name in files.values:
+            files.text(name)
+    except SdError as error:
+        raise error.within(path, "Make the model again") from None
     return about
 
 

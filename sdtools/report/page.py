@@ -1,4 +1,4 @@
-"""One self-contained page of an experiment: tables, plots as inline SVG, settings. Nothing is loaded from elsewhere."""
+"""One page of an experiment: tables, plots as inline SVG, settings. It loads nothing else."""
 
 from __future__ import annotations
 
@@ -13,18 +13,23 @@ import numpy as np
 from sdtools import __version__
 from sdtools.features.filterbank import FilterBankOptions, design
 from sdtools.report import plots
-from sdtools.scoring import summary
 from sdtools.scoring.evaluation import Evaluation, SystemEvaluation
 from sdtools.scoring.metrics import MetricOptions
 from sdtools.scoring.roc import SortedScores
+from sdtools.scoring.summary import condition_rows, is_fusion, percent, system_rows, verdict
 
 NUM_CURVES = len(plots.COLOURS)
 STYLE = """
-:root{color-scheme:light dark;--ink:#1b1b1f;--paper:#fff;--soft:#5b5b66;--grid:#d5d5dc;--stripe:#f4f4f7;--accent:#0a5a9c}
-@media(prefers-color-scheme:dark){:root{--ink:#e8e8ec;--paper:#16161a;--soft:#a5a5b0;--grid:#3b3b44;--stripe:#202026;--accent:#7cbcf0}}
+:root{color-scheme:light dark;--ink:#1b1b1f;--paper:#fff;--soft:#5b5b66;--grid:#d5d5dc;
+--stripe:#f4f4f7;--accent:#0a5a9c}
+@media(prefers-color-scheme:dark){:root{--ink:#e8e8ec;--paper:#16161a;--soft:#a5a5b0;
+--grid:#3b3b44;--stripe:#202026;--accent:#7cbcf0}}
 *{box-sizing:border-box}
-body{margin:0 auto;padding:1rem;max-width:72rem;background:var(--paper);color:var(--ink);font:1rem/1.5 system-ui,sans-serif}
-h1{font-size:1.6rem;line-height:1.2}h2{font-size:1.25rem;margin-top:2.5rem;border-bottom:1px solid var(--grid)}h3{font-size:1rem}
+body{margin:0 auto;padding:1rem;max-width:72rem;background:var(--paper);color:var(--ink);
+font:1rem/1.5 system-ui,sans-serif}
+h1{font-size:1.6rem;line-height:1.2}
+h2{font-size:1.25rem;margin-top:2.5rem;border-bottom:1px solid var(--grid)}
+h3{font-size:1rem}
 p,li{max-width:46rem}.soft,figcaption{color:var(--soft);font-size:.875rem}
 .lead{font-size:1.1rem}
 .wide{overflow-x:auto}
@@ -32,13 +37,16 @@ table{border-collapse:collapse;font-variant-numeric:tabular-nums;font-size:.9rem
 th,td{padding:.3rem .7rem;text-align:right;white-space:nowrap;border-bottom:1px solid var(--grid)}
 th:first-child,td:first-child{text-align:left;position:sticky;left:0;background:var(--paper)}
 tbody tr:nth-child(even) td{background:var(--stripe)}
-th button{all:unset;cursor:pointer;color:var(--accent)}th button:focus-visible{outline:2px solid var(--accent)}
-th[aria-sort=ascending] button::after{content:" \\25B2"}th[aria-sort=descending] button::after{content:" \\25BC"}
+th button{all:unset;cursor:pointer;color:var(--accent)}
+th button:focus-visible{outline:2px solid var(--accent)}
+th[aria-sort=ascending] button::after{content:" \\25B2"}
+th[aria-sort=descending] button::after{content:" \\25BC"}
 .plots{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,26rem),1fr));gap:1.5rem}
 figure{margin:0;min-width:0;overflow-x:auto}svg{width:100%;height:auto}
 .heat svg{min-width:30rem}
 pre{overflow-x:auto;font-size:.8rem}summary{cursor:pointer;color:var(--accent)}
-@media print{:root{--ink:#000;--paper:#fff;--stripe:#fff}body{max-width:none;font-size:10pt}figure,tr{break-inside:avoid}
+@media print{:root{--ink:#000;--paper:#fff;--stripe:#fff}
+body{max-width:none;font-size:10pt}figure,tr{break-inside:avoid}
 .wide{overflow:visible}th button{color:inherit}}
 """
 SCRIPT = """
@@ -51,7 +59,8 @@ for (const table of document.querySelectorAll("table.sortable")) {
     const value = (row) => row.cells[column].textContent;
     const compare = (a, b) => {
       const x = parseFloat(value(a)), y = parseFloat(value(b));
-      return isNaN(x) || isNaN(y) ? value(a).localeCompare(value(b), "en", {numeric: true}) : x - y;
+      if (!isNaN(x) && !isNaN(y)) return x - y;
+      return value(a).localeCompare(value(b), "en", {numeric: true});
     };
     body.append(...[...body.rows].sort((a, b) => (up ? 1 : -1) * compare(a, b)));
   }));
@@ -71,146 +80,99 @@ def page(
     Parameters
     ----------
     evaluation
-        What `sd-eval-scores --json` wrote.
+        What sd-eval-scores --json wrote.
     names : (num_systems,)
         Short and different.
     scores : (num_systems,)
-        Of the trials that the figures are of.
+        Of the trials of the evaluation.
     results
-        The recipe's RESULTS.md: its tables come first. None if it has none.
+        The recipe's RESULTS.md, whose tables come first; None if there is none.
     settings
-        Text by name, such as a configuration file's.
+        Text by name, for example of a configuration file.
     """
-    systems, how, options = evaluation.systems, evaluation.interval, evaluation.options
+    systems, options = evaluation.systems, evaluation.options
     order = sorted(range(len(names)), key=lambda i: systems[i].eer.value)
-    best = order[0]
-    some = systems[best].metrics
-    parts = [
-        f'<p class="lead">{escape(summary.verdict(evaluation, names))}.</p>',
-        f'<p class="soft">{some.num_genuine} genuine and {some.num_spoof} replayed trials ({escape(evaluation.utt2label)}).'
-        " Scores are natural-log likelihood ratios, positive for genuine speech. EER: the rate at which as many genuine trials are"
-        " rejected as replays accepted. Cllr: cost of the LLRs in bits, 0 perfect, 1 as good as none, minCllr what is left of it after"
-        " the best calibration."
-        + (
-            f" Intervals: {100 * how.level:g} %, bootstrap by {how.by}, {how.replicates} replicates."
-            if how
-            else ""
-        )
-        + "</p>",
-    ]
+    fusions = [i for i in order if is_fusion(systems[i])]
+    curves = [*fusions, *(i for i in order if i not in fusions)][:NUM_CURVES]
+    parts = [_lead(evaluation, names, order[0])]
     if results:
         parts.append(f"<h2>The tables of the recipe</h2>{_markdown(results)}")
-    parts += ["<h2>All systems</h2>", _table(summary.system_rows(evaluation, names), "sortable")]
-    fusions = [i for i in order if summary.is_fusion(systems[i])]
-    chosen = sorted(
-        [*fusions, *(i for i in order if i not in fusions)][:NUM_CURVES], key=order.index
-    )
-    parts.append("<h2>Errors against each other</h2><div class=plots>")
-    curves = {names[i]: scores[i] for i in chosen}
-    parts.append(
-        _figure(
-            plots.det_figure(curves, options),
-            "det",
-            "Detection error trade-off",
-            "Misses over false alarms as the threshold moves, on normal deviates, of "
-            + ", ".join(curves),
-            ("The best systems and the fusions" if len(names) > len(chosen) else "All systems")
-            + f". Dot: EER. Cross: least detection cost at P(spoof) {options.p_spoof:g}, costs {options.c_miss:g} and {options.c_fa:g}."
-            " Thin: convex hull.",
-        )
-    )
-    if features := _by_order(systems, names):
-        parts.append(
-            _figure(
-                plots.order_figure(features),
-                "orders",
-                "EER by order of differentiation",
-                "; ".join(
-                    f"{name}: "
-                    + ", ".join(f"order {o} {summary.percent(value)} %" for o, value, *_ in rows)
-                    for name, rows in features.items()
-                ),
-                "Bars: intervals." if how else "",
-            )
-        )
-    parts.append("</div>")
-    for i in dict.fromkeys([best, *fusions]):
+    parts += ["<h2>All systems</h2>", _table(system_rows(evaluation, names), "sortable")]
+    shown = {names[i]: scores[i] for i in sorted(curves, key=order.index)}
+    parts.append(_trade_offs(evaluation, names, shown))
+    for i in dict.fromkeys([order[0], *fusions]):
         parts.append(_plots_of(systems[i], names[i], f"system-{i}", scores[i], options))
     for i, column in enumerate(systems[0].by):
         parts.append(_conditions(evaluation, column, f"by-{i}", names))
-    parts.append(
-        "<h2>A filter, differentiated</h2>"
-        + _figure(
-            plots.filter_figure(design(FilterBankOptions(), 16000)),
-            "filter",
-            "Filter 55 at orders 0, 3 and 6",
-            "Magnitude responses in dB relative to their peaks; the higher the order, the narrower",
-            "Figure 1 of the paper, with the default settings of the bank.",
-        )
-    )
-    libraries = ", ".join(f"{name} {version(name)}" for name in ("numpy", "scipy", "matplotlib"))
-    parts.append(
-        f"<h2>What made it</h2><p>sdtools {__version__}, Python {platform.python_version()}, {libraries}.</p>"
-    )
-    for text in dict.fromkeys(settings.values()):
-        files = [name for name, other in settings.items() if other == text]
-        parts.append(
-            f"<details><summary>{escape(', '.join(files))}</summary><pre>{escape(text)}</pre></details>"
-        )
+    parts += [_filter(), _origin(settings)]
     return (
         '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1"><link rel="icon" href="data:,">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        '<link rel="icon" href="data:,">'
         f"<title>Replay-spoofing detection</title><style>{STYLE}</style></head><body>"
-        f"<h1>Replay-spoofing detection</h1>{''.join(parts)}<script>{SCRIPT}</script></body></html>\n"
+        f"<h1>Replay-spoofing detection</h1>{''.join(parts)}"
+        f"<script>{SCRIPT}</script></body></html>\n"
     )
 
 
-def _table(rows: Sequence[Sequence[str]], kind: str = "") -> str:
-    """Rows, the first of which is the head, as an HTML table; a `sortable` one has buttons in its head."""
-    button = ("<button>", "</button>") if kind else ("", "")
-    head = "".join(f'<th scope="col">{button[0]}{escape(cell)}{button[1]}</th>' for cell in rows[0])
-    body = "".join(
-        "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows[1:]
+def _lead(evaluation: Evaluation, names: Sequence[str], best: int) -> str:
+    """The verdict, and what its figures are."""
+    trials, how = evaluation.systems[best].metrics, evaluation.interval
+    text = (
+        f"{trials.num_genuine} genuine and {trials.num_spoof} replayed trials"
+        f" ({escape(evaluation.utt2label)}). Scores are log-likelihood ratios (LLR, natural log),"
+        " positive for genuine speech. EER: the error rate at the threshold where the same"
+        " fraction of genuine trials is rejected as of replays accepted. Cllr: cost of the LLRs in"
+        " bits; 0 is perfect, and 1 is no better than no scores. minCllr: the Cllr after the best"
+        " calibration."
     )
-    return f'<div class=wide tabindex=0><table class="{kind}"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
+    if how:
+        level = f"{100 * how.level:g} %"
+        text += f" Intervals: {level}, bootstrap by {how.by}, {how.replicates} replicates."
+    lead = escape(verdict(evaluation, names))
+    return f'<p class="lead">{lead}.</p><p class="soft">{text}</p>'
 
 
-def _markdown(text: str) -> str:
-    """Paragraphs and pipe tables, which are all that a RESULTS.md has, as HTML; without the EERs by condition, which come further down."""
-    parts = []
-    for block in re.split(
-        r"\n\s*\n", re.sub(r"^EER .* by .*\n\n(\|.*\n?)+", "", text.strip(), flags=re.MULTILINE)
-    ):
-        lines = block.splitlines()
-        if len(lines) > 2 and all(line.startswith("|") for line in lines):
-            rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
-            parts.append(_table([rows[0], *rows[2:]]))
-        else:
-            parts.append("<p>" + re.sub(r"`([^`]*)`", r"<code>\1</code>", escape(block)) + "</p>")
-    return "".join(parts)
-
-
-def _figure(
-    figure: plots.Figure, name: str, title: str, description: str, caption: str = ""
+def _trade_offs(
+    evaluation: Evaluation, names: Sequence[str], curves: Mapping[str, SortedScores]
 ) -> str:
-    """A plot with its title and caption."""
-    svg = plots.page_svg(figure, name, title, description)
-    return (
-        f"<figure><h3>{escape(title)}</h3>{svg}<figcaption>{escape(caption)}</figcaption></figure>"
+    """Plots of misses over false alarms, and of EERs over the orders."""
+    options = evaluation.options
+    which = "The best systems and the fusions" if len(names) > len(curves) else "All systems"
+    figures = _figure(
+        plots.det_figure(curves, options),
+        "det",
+        "Detection error trade-off",
+        "Misses over false alarms as the threshold moves, on normal deviates, of "
+        + ", ".join(curves),
+        f"{which}. Dot: EER. Cross: lowest detection cost at P(spoof) {options.p_spoof:g}, costs"
+        f" {options.c_miss:g} and {options.c_fa:g}. Thin line: convex hull.",
     )
+    if features := _by_order(evaluation.systems, names):
+        texts = (
+            f"{name}: " + ", ".join(f"order {o} {percent(eer)} %" for o, eer, *_ in rows)
+            for name, rows in features.items()
+        )
+        figures += _figure(
+            plots.order_figure(features),
+            "orders",
+            "EER by order of differentiation",
+            "; ".join(texts),
+            "Bars: intervals." if evaluation.interval else "",
+        )
+    return f"<h2>Error trade-offs</h2><div class=plots>{figures}</div>"
 
 
 def _by_order(
     systems: Sequence[SystemEvaluation], names: Sequence[str]
 ) -> dict[str, list[tuple[int, float, float, float]]]:
-    """(order, EER, bounds) of the systems named <feature>_sd<order>, of features with more than one order."""
-    features: dict[str, list] = {}
+    """Order, EER and bounds of the systems <feature>_sd<order>, if a feature has several."""
+    features: dict[str, list[tuple[int, float, float, float]]] = {}
     for name, system in zip(names, systems):
         if found := re.fullmatch(r"(.+)_sd([0-9]+)", name):
-            value = system.eer.value
-            features.setdefault(found[1], []).append(
-                (int(found[2]), value, *(system.interval or (value, value)))
-            )
+            eer = system.eer.value
+            low, high = system.interval or (eer, eer)
+            features.setdefault(found[1], []).append((int(found[2]), eer, low, high))
     return {name: sorted(rows) for name, rows in features.items() if len(rows) > 1}
 
 
@@ -221,43 +183,107 @@ def _plots_of(
     scores: SortedScores,
     options: MetricOptions,
 ) -> str:
-    """What the scores of one system are worth as likelihood ratios; `identity` begins the names of its elements."""
-    cllr, loss = system.metrics.cllr, system.calibration_loss
-    parts = [
-        _figure(
-            plots.histogram_figure(scores, system.eer.threshold, options),
-            f"{identity}-histogram",
-            "Scores",
-            "Histograms of the log-likelihood ratios of genuine and of replayed trials",
-        ),
-        _figure(
-            plots.tippett_figure(scores),
-            f"{identity}-tippett",
-            "Tippett plot",
-            "Share of the trials of each class whose log-likelihood ratio is above a value",
-        ),
-        _figure(
-            plots.bayes_error_figure(scores),
-            f"{identity}-bayes",
-            "Normalised Bayes error",
-            "Cost of Bayes decisions over the prior log odds, of the LLRs as they are and after the best calibration",
-            f"Between the curves: what calibration would gain; Cllr {cllr:.3f}, of which {loss:.3f}.",
-        ),
-    ]
-    return f"<h2>Scores of {escape(name)}</h2><div class=plots>{''.join(parts)}</div>"
+    """Plots of the scores of one system; `identity` begins the ids of its elements."""
+    histogram = _figure(
+        plots.histogram_figure(scores, system.eer.threshold, options),
+        f"{identity}-histogram",
+        "Scores",
+        "Histograms of the log-likelihood ratios of genuine and of replayed trials",
+    )
+    tippett = _figure(
+        plots.tippett_figure(scores),
+        f"{identity}-tippett",
+        "Tippett plot",
+        "Share of the trials of each class whose log-likelihood ratio is above a value",
+    )
+    bayes_error = _figure(
+        plots.bayes_error_figure(scores),
+        f"{identity}-bayes",
+        "Normalised Bayes error",
+        "Cost of Bayes decisions over the prior log odds, of the LLRs as they are and after the"
+        " best calibration",
+        f"The gap between the curves is calibration loss: {system.calibration_loss:.3f} of a Cllr"
+        f" of {system.metrics.cllr:.3f}.",
+    )
+    figures = histogram + tippett + bayes_error
+    return f"<h2>Scores of {escape(name)}</h2><div class=plots>{figures}</div>"
 
 
 def _conditions(evaluation: Evaluation, column: str, identity: str, names: Sequence[str]) -> str:
     """Heat map and table of the EER by condition."""
-    conditions = list(evaluation.systems[0].by[column])
-    eers = np.array(
-        [[system.by[column][c].eer[0].value for system in evaluation.systems] for c in conditions]
-    )
+    systems = [system.by[column] for system in evaluation.systems]
+    conditions = list(systems[0])
+    eers = np.array([[by[name].eer[0].value for by in systems] for name in conditions])
     heat = _figure(
         plots.heat_figure(conditions, names, eers, column),
         identity,
         f"EER by {column}",
         f"EER of each system by {column}; the table below has the figures",
-        "Replayed trials of a condition against all genuine ones.",
+        "Replayed trials of a condition against all genuine trials.",
     )
-    return f"<h2>By {escape(column)}</h2><div class=heat>{heat}</div>{_table(summary.condition_rows(evaluation, column, names), 'sortable')}"
+    table = _table(condition_rows(evaluation, column, names), "sortable")
+    return f"<h2>By {escape(column)}</h2><div class=heat>{heat}</div>{table}"
+
+
+def _filter() -> str:
+    """Figure 1 of the paper."""
+    figure = _figure(
+        plots.filter_figure(design(FilterBankOptions(), 16000)),
+        "filter",
+        "Filter 55 at orders 0, 3 and 6",
+        "Magnitude responses in dB relative to their peaks; the higher the order, the narrower",
+        "Figure 1 of the paper, with the default settings of the filter bank.",
+    )
+    return f"<h2>A filter by order of differentiation</h2>{figure}"
+
+
+def _origin(settings: Mapping[str, str]) -> str:
+    """Versions, and each text of the settings once with the names of its files."""
+    libraries = ", ".join(f"{name} {version(name)}" for name in ("numpy", "scipy", "matplotlib"))
+    python = platform.python_version()
+    parts = [
+        f"<h2>Versions and settings</h2><p>sdtools {__version__}, Python {python}, {libraries}.</p>"
+    ]
+    for text in dict.fromkeys(settings.values()):
+        files = escape(", ".join(name for name, other in settings.items() if other == text))
+        parts.append(f"<details><summary>{files}</summary><pre>{escape(text)}</pre></details>")
+    return "".join(parts)
+
+
+def _table(rows: Sequence[Sequence[str]], kind: str = "") -> str:
+    """Head and rows as an HTML table; a `sortable` one has buttons in its head."""
+    start, end = ("<button>", "</button>") if kind else ("", "")
+    head = "".join(f'<th scope="col">{start}{escape(cell)}{end}</th>' for cell in rows[0])
+    lines = ("".join(f"<td>{escape(cell)}</td>" for cell in row) for row in rows[1:])
+    body = "".join(f"<tr>{line}</tr>" for line in lines)
+    return (
+        f'<div class=wide tabindex=0><table class="{kind}"><thead><tr>{head}</tr></thead>'
+        f"<tbody>{body}</tbody></table></div>"
+    )
+
+
+def _markdown(text: str) -> str:
+    """A RESULTS.md, which has only paragraphs and tables, as HTML.
+
+    Its tables of EERs by condition are left out, because the page has its own.
+    """
+    text = re.sub(r"^EER .* by .*\n\n(\|.*\n?)+", "", text.strip(), flags=re.MULTILINE)
+    parts = []
+    for block in re.split(r"\n\s*\n", text):
+        lines = block.splitlines()
+        if len(lines) > 2 and all(line.startswith("|") for line in lines):
+            rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+            parts.append(_table([rows[0], *rows[2:]]))
+        else:
+            paragraph = re.sub(r"`([^`]*)`", r"<code>\1</code>", escape(block))
+            parts.append(f"<p>{paragraph}</p>")
+    return "".join(parts)
+
+
+def _figure(
+    figure: plots.Figure, name: str, title: str, description: str, caption: str = ""
+) -> str:
+    """A plot with its title and caption."""
+    svg = plots.page_svg(figure, name, title, description)
+    caption = f"<figcaption>{escape(caption)}</figcaption>"
+    return f"<figure><h3>{escape(title)}</h3>{svg}{caption}</figure>"

@@ -1,4 +1,4 @@
-"""The page of an experiment: what stands in it, that it holds together, that it needs nothing else. In a browser: tests/browser."""
+"""The page of an experiment: its figures and form, and that it loads nothing. See tests/browser."""
 
 import json
 import re
@@ -17,44 +17,39 @@ SYSTEMS = ["cf_sd0", "cf_sd6", "cm_sd0", "cm_sd6", "cqcc", "tc", "fusion"]
 VOID = {"meta", "link", "br"}
 
 
+def write_table(path, values):
+    Path(path).write_text("".join(f"{utt} {value}\n" for utt, value in zip(UTTS, values)))
+
+
+def run(command, *argv):
+    assert command.main(list(argv)) == 0
+
+
 def make_experiment():
-    """In the current directory: data/eval, exp/<system>/scores/eval.txt, exp/results.json, exp/RESULTS.md, settings."""
+    """Make data/eval, and exp/ with scores, results.json, RESULTS.md and settings."""
     columns, is_genuine = synthetic_set()
     rng = np.random.default_rng(0)
     Path("data/eval").mkdir(parents=True)
-    Path("data/eval/utt2label").write_text(
-        "".join(f"{utt} {'genuine' if g else 'spoof'}\n" for utt, g in zip(UTTS, is_genuine))
-    )
-    Path("data/eval/utt2spk").write_text(
-        "".join(f"{utt} m{i % 11}\n" for i, utt in enumerate(UTTS))
-    )
-    Path("data/eval/utt2env").write_text(
-        "".join(f"{utt} E<{i % 8}>\n" for i, utt in enumerate(UTTS))
-    )
+    write_table("data/eval/utt2label", ["genuine" if label else "spoof" for label in is_genuine])
+    write_table("data/eval/utt2spk", [f"m{i % 11}" for i in range(500)])
+    write_table("data/eval/utt2env", [f"E<{i % 8}>" for i in range(500)])
     paths = [f"exp/{system}/scores/eval.txt" for system in SYSTEMS]
     for i, path in enumerate(paths):
         Path(path).parent.mkdir(parents=True)
-        llrs = (
-            columns[:, i % 3] + rng.normal(0, 0.3 * (i // 3), 500)
-            if i < 6
-            else 0.5 * columns[:, :2].sum(axis=1) - 1
-        )
+        llrs = 0.5 * columns[:, :2].sum(axis=1) - 1
+        if i < 6:
+            llrs = columns[:, i % 3] + rng.normal(0, 0.3 * (i // 3), 500)
         write_scores(path, dict(zip(UTTS, llrs)))
-    assert (
-        train_fusion.main(["data/eval/utt2label", paths[1], paths[3], "exp/fusion/fusion.json"])
-        == 0
-    )
+    labels = "data/eval/utt2label"
+    run(train_fusion, labels, paths[1], paths[3], "exp/fusion/fusion.json")
     Path("exp/cqcc/genuine.gmm.conf").write_text("--num-components=512\n")
     Path("exp/RESULTS.md").write_text(
-        "Made by `./run.sh --x`\n\nTable 1: EER\n\n| Feature | 0 SD |\n|---|---|\n| CF & more | 20.67 |\n\n"
-        "EER (%, interp) by environment: each\n\n| environment | S1 |\n|---|---|\n| E99 | 1.00 |\n\nThe end.\n"
+        "Made by `./run.sh --x`\n\nTable 1: EER\n\n"
+        "| Feature | 0 SD |\n|---|---|\n| CF & more | 20.67 |\n\n"
+        "EER (%, interp) by environment: each\n\n"
+        "| environment | S1 |\n|---|---|\n| E99 | 1.00 |\n\nThe end.\n"
     )
-    assert (
-        eval_scores.main(
-            ["--by=env", "--bootstrap=50", "--json=exp/results.json", "data/eval/utt2label", *paths]
-        )
-        == 0
-    )
+    run(eval_scores, "--by=env", "--bootstrap=50", "--json=exp/results.json", labels, *paths)
 
 
 @pytest.fixture(scope="module")
@@ -63,12 +58,29 @@ def experiment(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         make_experiment()
-        assert report.main(["exp", "exp/report"]) == 0
+        run(report, "exp", "exp/report")
         yield folder
 
 
+@pytest.fixture
+def evaluate(tmp_path, monkeypatch):
+    """Function that evaluates 40 genuine and 40 replayed trials, here, to exp/results.json."""
+    monkeypatch.chdir(tmp_path)
+    Path("exp").mkdir()
+    write_table("utt2label", ["genuine"] * 40 + ["spoof"] * 40)
+
+    def evaluate(llrs, *paths, options=()):
+        for path in paths:
+            Path(path).parent.mkdir(parents=True, exist_ok=True)
+            write_scores(path, dict(zip(UTTS, llrs)))
+        json_out = "--json=exp/results.json"
+        run(eval_scores, "--bootstrap=0", json_out, *options, "utt2label", *paths)
+
+    return evaluate
+
+
 class Page(HTMLParser):
-    """Elements, ids and tables of a page; complains of what does not nest."""
+    """Elements, ids and tables of a page whose elements nest."""
 
     def __init__(self, text):
         super().__init__()
@@ -105,39 +117,35 @@ def test_page_holds_together_and_needs_nothing_else(experiment):
     assert len(page.ids) == len(set(page.ids))
     assert set(re.findall(r"url\(#([^)]*)\)", text)) <= set(page.ids)
     assert set(re.findall(r'xlink:href="#([^"]*)"', text)) <= set(page.ids)
-    assert (
-        not re.search(r"https?://", re.sub(r"<style.*?</style>", "", text, flags=re.DOTALL))
-        and "src=" not in text
-    )
+    without_style = re.sub(r"<style.*?</style>", "", text, flags=re.DOTALL)
+    assert not re.search(r"https?://", without_style) and "src=" not in text
     assert page.tags.count("svg") == page.tags.count("desc") == 7
     assert "#010203" not in text and "#040506" not in text
 
 
+def percent(eer):
+    return f"{100 * eer['eer']['interp']['value']:.2f}"
+
+
 def test_figures_of_the_page_are_those_of_the_evaluation(experiment):
     page = Page((experiment / "exp/report/index.html").read_text())
-    figures = json.loads((experiment / "exp/results.json").read_text())
+    evaluation = json.loads((experiment / "exp/results.json").read_text())
     rows = {row[0]: row for row in page.rows}
-    for name, system in zip(SYSTEMS, figures["systems"]):
+    for column, (name, system) in enumerate(zip(SYSTEMS, evaluation["systems"]), 2):
         low, high = (f"{100 * bound:.2f}" for bound in system["eer_interval"])
-        assert rows[name][3:6] == [
-            f"{100 * system['eer']['interp']['value']:.2f}",
-            f"{low}-{high}",
-            f"{system['cllr']:.4f}",
-        ]
+        cllr = f"{system['cllr']:.4f}"
+        assert rows[name][3:6] == [percent(system), f"{low}-{high}", cllr]
         for i in range(8):
-            column = 2 + SYSTEMS.index(name)
-            assert (
-                rows[f"E<{i}>"][column]
-                == f"{100 * system['by']['env'][f'E<{i}>']['eer']['interp']['value']:.2f}"
-            )
+            assert rows[f"E<{i}>"][column] == percent(system["by"]["env"][f"E<{i}>"])
     assert rows["CF & more"] == ["CF & more", "20.67"] and "E99" not in rows
 
 
 def test_lead_says_what_the_table_says(experiment):
     text = (experiment / "exp/report/index.html").read_text()
-    figures = json.loads((experiment / "exp/results.json").read_text())
+    evaluation = json.loads((experiment / "exp/results.json").read_text())
     eers = {
-        name: system["eer"]["interp"]["value"] for name, system in zip(SYSTEMS, figures["systems"])
+        name: system["eer"]["interp"]["value"]
+        for name, system in zip(SYSTEMS, evaluation["systems"])
     }
     best = min(eers, key=eers.get)
     member = min(("cf_sd6", "cm_sd6"), key=eers.get)
@@ -153,52 +161,29 @@ def test_lead_says_what_the_table_says(experiment):
 
 def test_same_figures_same_bytes(experiment):
     before = (experiment / "exp/report/index.html").read_bytes()
-    assert report.main(["exp", "exp/again"]) == 0
+    run(report, "exp", "exp/again")
     assert (experiment / "exp/again/index.html").read_bytes() == before
 
 
-def test_infinite_scores_and_one_system(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    Path("utt2label").write_text(
-        "".join(f"{utt} {'genuine' if i < 40 else 'spoof'}\n" for i, utt in enumerate(UTTS[:80]))
-    )
-    llrs = {utt: float(i % 7) if i % 9 else np.inf * (-1) ** i for i, utt in enumerate(UTTS[:80])}
-    write_scores("s.txt", llrs)
-    Path("exp").mkdir()
-    assert eval_scores.main(["--bootstrap=0", "--json=exp/results.json", "utt2label", "s.txt"]) == 0
-    assert report.main(["exp", "out/page"]) == 0
+def test_infinite_scores_and_one_system(evaluate):
+    evaluate([float(i % 7) if i % 9 else np.inf * (-1) ** i for i in range(80)], "s.txt")
+    run(report, "exp", "out/page")
     page = Page(Path("out/page/index.html").read_text())
     assert ["s.txt", "40", "40"] in [row[:3] for row in page.rows]
 
 
-def test_names_that_mean_something_elsewhere(tmp_path, monkeypatch):
+def test_names_that_mean_something_elsewhere(evaluate):
     """HTML, mathematics, blanks."""
-    monkeypatch.chdir(tmp_path)
     names = ['q"x<i>y', "a b", "d$e_{$"]
-    Path("utt2label").write_text(
-        "".join(f"{utt} {'genuine' if i < 40 else 'spoof'}\n" for i, utt in enumerate(UTTS[:80]))
-    )
-    Path("utt2env").write_text("".join(f"{utt} $E_{i % 2}<b>\n" for i, utt in enumerate(UTTS[:80])))
-    for name in names:
-        Path(f"exp/{name}/scores").mkdir(parents=True)
-        write_scores(
-            f"exp/{name}/scores/eval.txt",
-            {utt: float(i % 7 - i // 40) for i, utt in enumerate(UTTS[:80])},
-        )
+    write_table("utt2env", [f"$E_{i % 2}<b>" for i in range(80)])
     paths = [f"exp/{name}/scores/eval.txt" for name in names]
-    assert (
-        eval_scores.main(
-            ["--bootstrap=0", "--by=env", "--json=exp/results.json", "utt2label", *paths]
-        )
-        == 0
-    )
-    assert report.main(["exp", "out"]) == 0
+    evaluate([float(i % 7 - i // 40) for i in range(80)], *paths, options=["--by=env"])
+    run(report, "exp", "out")
     text = Path("out/index.html").read_text()
     page = Page(text)
     assert set(names) <= {row[0] for row in page.rows}
-    labelled = {
-        word for words in re.findall(r'aria-labelledby="([^"]*)"', text) for word in words.split()
-    }
+    labels = re.findall(r'aria-labelledby="([^"]*)"', text)
+    labelled = {word for words in labels for word in words.split()}
     assert labelled <= set(page.ids) and len(labelled) == 2 * text.count("<svg")
 
 
@@ -211,13 +196,10 @@ def test_names_that_mean_something_elsewhere(tmp_path, monkeypatch):
             r"exp/results\.json: evaluation: .*sd-eval-scores --json, .*no JSON.*Evaluate again",
         ),
         ("[]", r"exp/results\.json: evaluation: .*an object"),
-        (
-            '{"systems": [{"system": "s.txt"}]}',
-            r"exp/results\.json: evaluation: options: ",
-        ),
+        ('{"systems": [{"system": "s.txt"}]}', r"exp/results\.json: evaluation: options: "),
     ],
 )
-def test_figures_that_are_none(tmp_path, monkeypatch, capsys, text, message):
+def test_files_that_are_no_evaluation(tmp_path, monkeypatch, capsys, text, message):
     monkeypatch.chdir(tmp_path)
     Path("exp").mkdir()
     if text is not None:
@@ -227,28 +209,28 @@ def test_figures_that_are_none(tmp_path, monkeypatch, capsys, text, message):
     assert not Path("out").exists()
 
 
-def test_scores_of_another_day(experiment, capsys):
-    """A system whose scores are gone, and one that lost some since."""
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            lambda path, lines: path.write_text("".join(lines[:-3])),
+            r"exp/results\.json: number of trials without a score: expected 0, .*, found 3",
+        ),
+        (
+            lambda path, lines: write_table(path, [i % 13 for i in range(len(lines))]),
+            r"exp/tc/scores/eval\.txt: EER: expected .* as in exp/results\.json, found ",
+        ),
+        (lambda path, lines: path.unlink(), r"exp/tc/scores/eval\.txt"),
+    ],
+    ids=["fewer", "others", "none"],
+)
+def test_scores_that_have_changed_since_the_evaluation(experiment, capsys, change, message):
     path = experiment / "exp/tc/scores/eval.txt"
     text = path.read_text()
-    path.write_text("".join(text.splitlines(True)[:-3]))
+    change(path, text.splitlines(keepends=True))
     try:
         assert report.main(["exp", "exp/other"]) == 1
-        assert (
-            "exp/results.json: trials: got 3 without a score, need 0 as when it was written"
-            in capsys.readouterr().err
-        )
-        path.write_text(
-            "".join(f"{line.split()[0]} {i % 13}\n" for i, line in enumerate(text.splitlines()))
-        )
-        assert report.main(["exp", "exp/other"]) == 1
-        assert re.search(
-            r"exp/tc/scores/eval\.txt: EER: got .*, need .* as in exp/results\.json; other scores",
-            capsys.readouterr().err,
-        )
-        path.unlink()
-        assert report.main(["exp", "exp/other"]) == 1
-        assert "exp/tc/scores/eval.txt" in capsys.readouterr().err
     finally:
         path.write_text(text)
+    assert re.search(rf"ERROR \(sd-report\) {message}", capsys.readouterr().err)
     assert not (experiment / "exp/other").exists()

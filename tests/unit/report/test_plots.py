@@ -108,7 +108,7 @@ def normal_quantile(p):
 
 
 def test_det_curve_goes_through_the_error_rates(scores):
-    """Every corner is a pair of error rates of some threshold; dot and cross are EER and least cost."""
+    """Each corner is a pair of error rates of a threshold; dot and cross are EER and minDCF."""
     options = MetricOptions()
     (axes,) = plots.det_figure({"one": scores}, options).axes
     assert axes.get_legend().get_texts()[0].get_text() == "one"
@@ -180,7 +180,7 @@ def test_heat_map_shows_every_figure():
 
 
 def test_plots_bring_no_black_or_white_of_their_own(scores):
-    """They would vanish on a dark page, or glare; in a heat map black and white are on its colours."""
+    """They would vanish on a dark page, or glare; a heat map has them on its own colours."""
     options = MetricOptions()
     figures = [
         plots.det_figure({"one": scores}, options),
