@@ -6,7 +6,8 @@ The corpus has 18,030 utterances, 15.6 h, times the scale. They come from a corp
 local/prepare_mini_replay.py, repeated to other lengths at other levels, each with its own noise at
 -90 dBFS. Only times mean anything here, not error rates. The default is the headline experiment: CF
 and CM at 6 differentiations, 512 components, both fusions. --systems=all --orders=0,2,4,6 gives all
-rows of both tables. Outputs stay in the folder (7 GB at scale 1, all rows 23 GB) until the next run.
+rows of both tables. Outputs stay in the folder (7 GB at scale 1, all rows 23 GB) until the next
+run.
 """
 
 import argparse

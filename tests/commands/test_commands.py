@@ -1,4 +1,4 @@
-"""Every command as a user types it: the example of its --help runs, its outputs are right, bad input is one line."""
+"""Every command as a user types it: its example runs, outputs are right, bad input is one line."""
 
 import importlib
 import os
@@ -33,7 +33,7 @@ def pairs(path):
 
 
 def make_recipe_directory(folder):
-    """Data directories of steady and of gated noise, features, models and scores, under the names that the examples use."""
+    """Make data, features, models and scores under the names that the examples use."""
     rng = np.random.default_rng(0)
     for name in ("train", "dev", "eval"):
         data = folder / "data" / name
@@ -258,7 +258,8 @@ def test_memory_limit_changes_no_byte(recipe, tmp_path):
 
 def test_pipe_that_does_not_fit_into_memory(recipe, tmp_path, capsys):
     """A pipe can be run again, standard input cannot."""
-    code = f"import sys; from sdtools.bin.train_gmm import main; sys.exit(main(['--max-memory=0', 'ark:-', '{tmp_path}/x.gmm']))"
+    words = ["--max-memory=0", "ark:-", f"{tmp_path}/x.gmm"]
+    code = f"import sys; from sdtools.bin.train_gmm import main; sys.exit(main({words}))"
     with open("data/train/cf.ark", "rb") as archive:
         result = subprocess.run(
             [sys.executable, "-c", code], stdin=archive, capture_output=True, text=True
