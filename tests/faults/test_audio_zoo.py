@@ -119,6 +119,7 @@ def line(text):
     return lambda path: text
 
 
+TOO_LOUD = r"sample 0 \(.* s\): expected .* up to 8 .*, found"
 SAME = None  # of sd-detect: the error of sd-compute-feats
 SILENCE, SHORT = "no score, silence: 0 % of it is above -70 dBFS", "no score, too short: "
 UNKNOWN = "sound: got 'Format not recognised"
@@ -362,12 +363,22 @@ ZOO = [
     ),
     ("0_samples.wav", sound(np.empty(0)), "sound: got 0 samples, need", SAME),
     ("0_samples.flac", sound(np.empty(0), form="FLAC"), UNKNOWN, SAME),
-    ("1_sample.wav", sound(NOISE[:1]), "recording: got 1 samples, need 320, one frame", SHORT),
-    ("10_ms.wav", sound(NOISE[:160]), "recording: got 160 samples, need 320, one frame", SHORT),
+    (
+        "1_sample.wav",
+        sound(NOISE[:1]),
+        "samples: .* 320, one frame, found 1",
+        SHORT,
+    ),
+    (
+        "10_ms.wav",
+        sound(NOISE[:160]),
+        "samples: .* 320, one frame, found 160",
+        SHORT,
+    ),
     (
         "frame_less_1.wav",
         sound(NOISE[:319]),
-        "recording: got 319 samples, need 320, one frame",
+        "samples: .* 320, one frame, found 319",
         SHORT,
     ),
     ("1_frame.wav", sound(NOISE[:320]), 1, SHORT),
@@ -389,20 +400,11 @@ ZOO = [
         r"sample 0 \(.* s\): got nan",
         NOT_A_NUMBER,
     ),
-    (
-        "huge_1e30.wav",
-        sound(NOISE * 1e31, subtype="FLOAT"),
-        "features: got overflow from a peak of",
-        SAME,
-    ),
-    (
-        "huge_1e300.wav",
-        sound(NOISE * 1e300, subtype="DOUBLE"),
-        r"sample 0 \(0.000 s\): got .*e[+]298, need a finite number, at most 1e[+]30",
-        NOT_A_NUMBER,
-    ),
+    ("huge_1e30.wav", sound(NOISE * 1e31, subtype="FLOAT"), TOO_LOUD, SAME),
+    ("huge_1e300.wav", sound(NOISE * 1e300, subtype="DOUBLE"), TOO_LOUD, SAME),
     ("one_huge.wav", float_with(3e38), r"sample 400 \(.* s\): got 3[.]0+.*e[+]38", NOT_A_NUMBER),
-    ("loud_x100.wav", sound(NOISE * 1000, subtype="FLOAT"), 49, 1),
+    ("loud_x80.wav", sound(NOISE * 80, subtype="FLOAT"), 49, 1),
+    ("loud_x1000.wav", sound(NOISE * 1000, subtype="FLOAT"), TOO_LOUD, SAME),
     ("tiny_1e-30.wav", sound(NOISE * 1e-30, subtype="FLOAT"), 49, SILENCE),
     ("denormal.wav", sound(NOISE * 1e-40, subtype="FLOAT"), 49, SILENCE),
     ("denormal_double.wav", sound(NOISE * 1e-310, subtype="DOUBLE"), 49, SILENCE),
