@@ -1,6 +1,7 @@
 """Scripts of local/ run in this process: they start at once."""
 
 import contextlib
+import gc
 import io
 import os
 import runpy
@@ -8,6 +9,7 @@ import subprocess
 import sys
 import traceback
 from pathlib import Path
+from unittest import mock
 
 ROOT = Path(__file__).parents[1]
 
@@ -21,7 +23,11 @@ def run_script(path, *argv, cwd=None):
     status = 0
     try:
         os.chdir(cwd or old_folder)
-        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        with (
+            contextlib.redirect_stdout(out),
+            contextlib.redirect_stderr(err),
+            mock.patch("os._exit", sys.exit),  # as scripts of utils/ end
+        ):
             try:
                 runpy.run_path(str(path), run_name="__main__")
             except SystemExit as end:
@@ -33,6 +39,7 @@ def run_script(path, *argv, cwd=None):
                 traceback.print_exc()
                 status = 1
     finally:
+        gc.enable()  # scripts of utils/ do without
         sys.argv, sys.path[:] = old_argv, old_path
         os.chdir(old_folder)
     texts = [_text_of(stream) for stream in (out, err)]
