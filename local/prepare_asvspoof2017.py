@@ -153,7 +153,8 @@ def find_corpus(root: Path, notes: list[str]) -> Corpus:
         for what, paths in zip(("protocol", "folder of sound files"), found):
             if len(paths) > 1:
                 hint = "Move one of them away"
-                raise SdError(paths[0], f"a second {what} of {name} is {paths[1]}", hint=hint)
+                got = f"also {paths[1]}"
+                raise SdError(paths[0], f"{what} of {name}", got=got, need="one", hint=hint)
     return first
 
 
@@ -193,14 +194,15 @@ def incomplete(corpus: Corpus) -> SdError:
     name = next(name for name, found in corpus.sets.items() if not all(found))
     folders = [pattern.format(name) for pattern in SOUND_FOLDERS[corpus.version]]
     if corpus.sets[name].protocols:
-        what, hint = f"no sound files of {name}", f"Unpack {folders[0]} there"
-        return SdError(corpus.root, what, need=f"them in {' or '.join(folders)}", hint=hint)
+        what, hint = f"sound files of {name}", f"Unpack {folders[0]} there"
+        need = f"them in {' or '.join(folders)}"
+        return SdError(corpus.root, what, got="none", need=need, hint=hint)
     need = f"{folders[0]}.{'trn' if name == 'train' else 'trl'}.txt there or in one of "
     need += " ".join(PROTOCOL_FOLDERS)
     hint = "Unpack the protocols there"
     if not count_parts(corpus):
         hint = f"Give the folder that holds {folders[0]}; --help tells more"
-    return SdError(corpus.root, f"no protocol of {name}", need=need, hint=hint)
+    return SdError(corpus.root, f"protocol of {name}", got="none", need=need, hint=hint)
 
 
 def read_protocol(path: Path, name: str) -> list[Row]:
@@ -217,7 +219,7 @@ def read_protocol(path: Path, name: str) -> list[Row]:
             columns = ("file", "phrase")  # the list of eval that participants got
         rows.append(parse_line(fields, columns, f"{path}:{number}", name))
     if not rows:
-        raise SdError(path, "the protocol is empty", hint="Unpack the protocols again")
+        raise SdError(path, "the protocol has no lines", hint="Unpack the protocols again")
     labels = {row["label"] for row in rows}
     need = ""
     if name == "eval" and len(labels) > 1 and "-" in labels:
@@ -253,7 +255,7 @@ def check_lists(lists: dict[str, list[Row]], notes: list[str]) -> None:
     first: dict[str, str] = {}
     for row in (row for rows in lists.values() for row in rows):
         if row["stem"] in first:
-            what = f"{row['file']} is also in {first[row['stem']]}"
+            what = f"the file {row['file']} is also in {first[row['stem']]}"
             raise SdError(row["place"], what, hint="Remove one line")
         first[row["stem"]] = row["place"]
     for name, rows in lists.items():
@@ -281,7 +283,7 @@ def find_sounds(folder: Path, rows: list[Row], name: str, notes: list[str]) -> d
     missing = [row["file"] for row in rows if row["stem"] not in sounds]
     again = f"Unpack {folder.name} again"
     if missing:
-        hint = f"{again}, or give the folder of {name}" if len(missing) == len(rows) else again
+        hint = f"{again}; this may be another set" if len(missing) == len(rows) else again
         got = f"no {missing[0]}, and {len(missing) - 1} others are missing"
         need = f"the {len(rows)} files of the protocol"
         raise SdError(folder, f"sound files of {name}", got=got, need=need, hint=hint)
@@ -312,7 +314,7 @@ def find_defect(path: Path) -> tuple[str, str, str] | None:
                     is_unknown = length == 0xFFFFFFFF
                     if at + 8 + length > size and not is_unknown:
                         need = f"{length} bytes by the header"
-                        return "the file is cut short", f"{size - at - 8} bytes", need
+                        return "samples are cut off", f"{size - at - 8} bytes", need
                     break
                 rate_hz = third_word if chunk == b"fmt " else rate_hz
                 at += 8 + length + length % 2

@@ -89,34 +89,33 @@ def from_folders(genuine: str, replayed: str) -> Recordings:
     return recordings
 
 
-def read_csv(path: str) -> tuple[list[str], list[tuple[str, dict[str, str]]]]:
-    """Columns of a CSV, and place and cells of each of its lines."""
+def read_csv(path: str) -> list[tuple[str, list[str]]]:
+    """Place and cells of each line of a CSV that is not empty."""
     try:
         text = Path(path).read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise SdError(path, "text", got=error, need="UTF-8", hint="Save it as UTF-8") from None
-    reader = csv.DictReader(StringIO(text, newline=""))
+    reader = csv.reader(StringIO(text, newline=""))
     try:
-        rows = [(f"{path}:{reader.line_num}", row) for row in reader]
+        return [(f"{path}:{reader.line_num}", cells) for cells in reader if cells]
     except csv.Error as error:
         need = "cells between commas"
         raise SdError(f"{path}:{reader.line_num}", "line", got=error, need=need) from None
-    return list(reader.fieldnames or []), rows
 
 
 def from_table(path: str) -> Recordings:
     """Recordings of a CSV."""
-    columns, rows = read_csv(path)
+    (where, columns), *lines = read_csv(path) or [(f"{path}:1", [])]
     if not {"file", "label"} <= set(columns):
         hint = "Name the columns in the first line"
-        raise SdError(f"{path}:1", "columns", got=columns, need="file and label", hint=hint)
+        raise SdError(where, "columns", got=columns, need="file and label", hint=hint)
     for column in columns:
         if not re.fullmatch(r"[a-z][a-z0-9]*", column) or column in RESERVED:
             need = f"a word in small letters other than {' '.join(RESERVED)}"
-            raise SdError(f"{path}:1", "column", got=repr(column), need=need, hint="Rename it")
+            raise SdError(where, "column", got=repr(column), need=need, hint="Rename it")
     recordings: Recordings = {}
-    for where, cells in rows:
-        row = check_row(where, cells, len(columns))
+    for where, cells in lines:
+        row = parse_line(where, columns, cells)
         stem = as_word("_".join(Path(row["file"]).with_suffix("").parts).replace("/", "_"))
         row["speaker"] = re.sub(r"\W", "_", row.get("speaker") or stem)
         utt = f"{row['speaker']}-{stem}"
@@ -128,16 +127,15 @@ def from_table(path: str) -> Recordings:
     return recordings
 
 
-def check_row(where: str, cells: dict[str, str], num_columns: int) -> dict[str, str]:
-    """Cells of a line as words; refused if they do not describe a recording."""
-    if None in cells or None in cells.values():
-        raise SdError(where, "another number of cells than in the first line", need=num_columns)
-    row = {
-        name: as_word(value) if name != "file" else value.strip() for name, value in cells.items()
-    }
-    for name, value in row.items():
-        if not value and name != "speaker":
-            hint = "Write - for a condition that there is not"
+def parse_line(where: str, columns: list[str], cells: list[str]) -> dict[str, str]:
+    """Cells of a line as words by column; refused if they do not describe a recording."""
+    if len(cells) != len(columns):
+        raise SdError(where, "number of cells", got=len(cells), need=len(columns))
+    row = {}
+    for name, cell in zip(columns, cells):
+        row[name] = cell.strip() if name == "file" else as_word(cell)
+        if not row[name] and name != "speaker":
+            hint = "Write - where there is no condition"
             raise SdError(where, name, got="nothing", need="a word", hint=hint)
     if row["label"] not in LABELS:
         raise SdError(where, "label", got=repr(row["label"]), need="genuine or spoof")

@@ -78,7 +78,7 @@ class Piece(NamedTuple):
             raise SdError(self.path, "sound", got=error, need="a whole file") from None
         samples = resample(samples.mean(axis=1), rate_hz, RATE_HZ)
         if not 0 < np.max(np.abs(samples)) < np.inf:
-            what = f"samples {self.first} to {self.end} are silent or not finite"
+            what = f"samples {self.first} to {self.end} are silence or not finite"
             raise SdError(self.path, what, hint="Remove the file from --speech-dir")
         return samples
 
