@@ -1,7 +1,5 @@
 import re
 import struct
-import subprocess
-import sys
 import wave
 from pathlib import Path
 
