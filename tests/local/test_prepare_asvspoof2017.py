@@ -1,5 +1,7 @@
 import re
 import struct
+import subprocess
+import sys
 import wave
 from pathlib import Path
 
