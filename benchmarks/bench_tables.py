@@ -1,9 +1,9 @@
-"""Reading features and opening script files, against plain reads of the same bytes and plain splitting of lines, on one core.
+"""Time of reading features and script files, beside plain reads of the same bytes, on one core.
 
     python benchmarks/bench_tables.py --num-utts=100000 --folder=/tmp
 
-Writes num-utts matrices of 300 x 80 float32 (9.6 GB for 100000) into the folder and removes them. The rounds are warm if the page cache
-holds the archive; rounds of the readers alternate.
+Writes num-utts matrices of 300 x 80 float32 (9.6 GB for 100000) into the folder and removes them.
+The rounds are warm if the page cache holds the archive; rounds of the readers alternate.
 """
 
 import argparse
@@ -57,47 +57,49 @@ def seconds(function, *args):
     return time.perf_counter() - start
 
 
+def bench_features(folder, num_utts):
+    num_bytes = write(folder, num_utts)
+    ark, scp = f"{folder}/feats.ark", f"{folder}/feats.scp"
+    readers = {
+        "plain, new arrays": (read_objects, ark, num_bytes),
+        "plain, one buffer": (read_buffer, ark),
+        "scp:feats.scp": (read_table, f"scp:{scp}"),
+        "ark:feats.ark": (read_table, f"ark:{ark}"),
+    }
+    rounds = [
+        {name: seconds(*reader) for name, reader in readers.items()} for _ in range(NUM_ROUNDS)
+    ]
+    best = {name: min(times[name] for times in rounds) for name in readers}
+    shape = f"{SHAPE[0]} x {SHAPE[1]} float32"
+    print(f"{num_utts} utterances x {shape} in order, best of {NUM_ROUNDS} alternating rounds")
+    print(f"{'':<20}{'us/utt':>8}{'GB/s':>7}{'to new arrays':>15}{'to one buffer':>15}")
+    for name, time_sec in best.items():
+        rate = num_bytes * num_utts / time_sec / 1e9
+        row = f"{name:<20}{time_sec / num_utts * 1e6:>8.1f}{rate:>7.1f}"
+        for plain in ("plain, new arrays", "plain, one buffer"):
+            row += f"{time_sec / best[plain]:>15.2f}"
+        print(row)
+
+
+def bench_script(path):
+    with open(path, "w", encoding="utf-8") as file:
+        for i in range(NUM_LINES):
+            archive = f"feats/raw_cf_sd0.{i // 1000}.ark"
+            file.write(f"spk{i // 10:05d}-utt{i:07d} {archive}:{i * 96032}\n")
+    in_order = seconds(read_scp, path)
+    by_key = in_order + seconds(index_pairs, read_scp(path), path)
+    times = f"opened in {in_order:.2f} s, by key in {by_key:.2f} s"
+    print(f"script file of {NUM_LINES} lines: {times}")
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--num-utts", type=int, default=5000)
     parser.add_argument("--folder", help="where to write, by default where temporary files go")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory(dir=args.folder) as folder:
-        num_bytes = write(folder, args.num_utts)
-        readers = {
-            "plain, new arrays": (read_objects, f"{folder}/feats.ark", num_bytes),
-            "plain, one buffer": (read_buffer, f"{folder}/feats.ark"),
-            "scp:feats.scp": (read_table, f"scp:{folder}/feats.scp"),
-            "ark:feats.ark": (read_table, f"ark:{folder}/feats.ark"),
-        }
-        rounds = [
-            {name: seconds(*reader) for name, reader in readers.items()} for _ in range(NUM_ROUNDS)
-        ]
-        best = {name: min(times[name] for times in rounds) for name in readers}
-        print(
-            f"{args.num_utts} utterances x {SHAPE[0]} x {SHAPE[1]} float32 in order, best of {NUM_ROUNDS} alternating rounds"
-        )
-        print(f"{'':<20}{'us/utt':>8}{'GB/s':>7}{'to new arrays':>15}{'to one buffer':>15}")
-        for name, time_sec in best.items():
-            ratios = [
-                time_sec / best[plain] for plain in ("plain, new arrays", "plain, one buffer")
-            ]
-            rate = num_bytes * args.num_utts / time_sec / 1e9
-            print(
-                f"{name:<20}{time_sec / args.num_utts * 1e6:>8.1f}{rate:>7.1f}{ratios[0]:>15.2f}{ratios[1]:>15.2f}"
-            )
-
-        path = f"{folder}/lines.scp"
-        with open(path, "w", encoding="utf-8") as file:
-            file.writelines(
-                f"spk{i // 10:05d}-utt{i:07d} feats/raw_cf_sd0.{i // 1000}.ark:{i * num_bytes}\n"
-                for i in range(NUM_LINES)
-            )
-        in_order = seconds(read_scp, path)
-        by_key = in_order + seconds(index_pairs, read_scp(path), path)
-        print(
-            f"script file of {NUM_LINES} lines: opened in {in_order:.2f} s, by key in {by_key:.2f} s"
-        )
+        bench_features(folder, args.num_utts)
+        bench_script(f"{folder}/lines.scp")
 
 
 if __name__ == "__main__":

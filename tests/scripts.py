@@ -1,4 +1,4 @@
-"""Scripts of local/ run in this process: they start at once."""
+"""Scripts of local/ run in this process, where they start at once. Those of utils/ would end it."""
 
 import contextlib
 import gc

@@ -116,7 +116,8 @@ class Output:
         """The system's error of writing as an `SdError`."""
         if isinstance(e, BrokenPipeError) and self.process is not None:
             check_status(self.name, self.process)
-            return self._early_end()
+            what = "the command ended before it had read all data"
+            return SdError(self.name, what, hint="Correct the command")
         if self.is_standard:  # else Python writes the rest at exit, in vain and with a message
             with suppress(OSError), open(os.devnull, "wb") as nowhere:
                 os.dup2(nowhere.fileno(), self.file.fileno())
@@ -126,10 +127,6 @@ class Output:
         reason = getattr(e, "strerror", None) or str(e)
         hint = "Check the path, your rights and the free space"
         return SdError(self.name, f"cannot write: {reason}", hint=hint)
-
-    def _early_end(self) -> SdError:
-        what = "the command ended before it had read all data"
-        return SdError(self.name, what, hint="Correct the command")
 
     def write(self, data: Any) -> None:
         """Write bytes."""
@@ -144,24 +141,13 @@ class Output:
     def finish(self) -> None:
         """Bring all bytes to the disk, or through the command."""
         self.flush()
-        unread = None
-        with suppress(OSError):  # a second end of the pipe shows what the command left unread
-            if self.process is not None:
-                pipe = f"/proc/self/fd/{self.file.fileno()}"
-                unread = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
-        try:
-            with self.errors():
-                if self.is_temporary:
-                    os.fsync(self.file.fileno())
-                elif not self.is_standard:
-                    self.file.close()
-            if self.process is not None:
-                check_status(self.name, self.process)
-            if unread is not None and os.read(unread, 1):
-                raise self._early_end()
-        finally:
-            if unread is not None:
-                os.close(unread)
+        with self.errors():
+            if self.is_temporary:
+                os.fsync(self.file.fileno())
+            elif not self.is_standard:
+                self.file.close()
+        if self.process is not None:
+            check_status(self.name, self.process)
 
     def publish(self) -> None:
         """Give a regular file its name."""

@@ -38,7 +38,7 @@ def test_less_memory_than_the_libraries_need_is_said_before_they_are_loaded(fold
             )
             assert (
                 result.returncode == 1
-                and f"ERROR (sd-{name}) memory limit (ulimit -v): got" in result.stderr
+                and f"ERROR (sd-{name}) memory limit (ulimit -v): expected" in result.stderr
             )
             assert chain.is_one_error(result.stderr) and chain.files(folder / "out" / name) == old
 

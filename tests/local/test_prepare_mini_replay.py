@@ -207,7 +207,7 @@ def test_speech_that_cannot_serve_is_refused(speech, tmp_path):
     assert "5-a.wav: sample rate" in line and "8000" in line and "16000" in line
     soundfile.write(few / "5-a.wav", np.zeros(RATE_HZ * 2), RATE_HZ)
     line = refused("--speech-dir", few, *SMALL, corpus)
-    assert "-a.wav: " in line and "0 to 32000" in line and "silence" in line
+    assert "-a.wav: " in line and "0 to 32000" in line and "silen" in line
     (few / "5-a.wav").write_text("no sound")
     assert "5-a.wav" in refused("--speech-dir", few, corpus)
     assert [path.name for path in tmp_path.iterdir()] == ["few"]

@@ -1,8 +1,5 @@
 """The commands of the pages, run in order as they stand; what docs/systems.md states."""
 
-import contextlib
-import importlib
-import io
 import json
 import pkgutil
 import re
@@ -10,7 +7,7 @@ import re
 import numpy as np
 import pytest
 from recipe_runs import ROOT, blocks, make_copy, run_block
-from test_commands import COMMANDS, make_recipe_directory
+from test_commands import COMMANDS, help_of, make_recipe_directory
 from test_metrics import synthetic_set
 
 from sdtools.features.envelope import EnvelopeOptions
@@ -95,11 +92,9 @@ def rows(num_cells):
     ]
 
 
-def options_of(command):
-    """A command's options, as --help prints them: --name=default -> the sentence on it."""
-    with contextlib.redirect_stdout(io.StringIO()) as out:
-        assert importlib.import_module(f"sdtools.bin.{command}").main(["--help"]) == 0
-    lines = out.getvalue().splitlines()
+def options_of(name):
+    """The options of a command: --name=default -> its sentence in --help."""
+    lines = help_of(name).splitlines()
     return dict(line.split(maxsplit=1) for line in lines if line.startswith("  --"))
 
 

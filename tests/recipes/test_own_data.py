@@ -5,6 +5,8 @@ import json
 import os
 import re
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -25,8 +27,9 @@ def prepare(*argv, cwd=None):
 
 
 def is_valid(folder):
-    options = ("--no-feats", "--no-text", folder)
-    return run_script(ROOT / "utils/validate_data_dir.py", *options).returncode == 0
+    script = ROOT / "utils/validate_data_dir.py"
+    words = [sys.executable, script, "--no-feats", "--no-text", folder]
+    return subprocess.run(words, capture_output=True).returncode == 0
 
 
 def words(path):

@@ -44,12 +44,9 @@ def many(share):
     )
 
 
-FLOATS = st.floats(
-    width=32, allow_nan=False, allow_infinity=False
-)  # Kaldi does not read its own -inf in text
-DOUBLES = st.floats(-1e37, 1e37).map(
-    lambda x: x if abs(x) > 1e-30 else 0.0
-)  # Kaldi does not read all of the others in text
+# In text, Kaldi reads neither its own -inf, nor all doubles that are larger or smaller than these.
+FLOATS = st.floats(width=32, allow_nan=False, allow_infinity=False)
+DOUBLES = st.floats(-1e37, 1e37).map(lambda x: x if abs(x) > 1e-30 else 0.0)
 WORDS = st.text(
     st.characters(codec="ascii", min_codepoint=33, max_codepoint=126), min_size=1, max_size=8
 ) | st.text("äß-λ9", min_size=1, max_size=4)
@@ -197,14 +194,10 @@ def test_random_tables_have_kaldis_bytes_and_values_both_ways(folder, table, opt
         for key, value in values.items():
             writer.write(key, table[0].given(value))
     theirs = read_by_kaldi(table[0].reader, "scp:ours.scp")
-    if option and table[0].values in (
-        TYPES["double matrix"].values,
-        TYPES["double vector"].values,
-    ):  # we write all digits
-        assert same(theirs, values)
-        for key, got in read(
-            "scp:ours.scp", kind
-        ).items():  # text has no type: single precision where that has all the digits
+    if option and table[0] in (TYPES["double matrix"], TYPES["double vector"]):
+        assert same(theirs, values)  # we write all digits
+        for key, got in read("scp:ours.scp", kind).items():
+            # Text has no type: single precision where that has all the digits.
             assert np.array_equal(got, values[key].astype(got.dtype))
             for x in values[key][got != values[key]]:
                 assert len(re.sub(r"e.*|[-.]", "", f"{x:.17g}").lstrip("0")) <= 9
@@ -301,9 +294,8 @@ def test_ranges_are_cut_and_refused_as_in_kaldi(folder, value, parts, is_vector)
         suppress(RuntimeError),
     ):
         if "a" in table:
-            theirs = (
-                copied(table["a"]) if table["a"].size else None
-            )  # of a vector, Kaldi also cuts nothing behind its end
+            # Of a vector, Kaldi also cuts nothing behind its end.
+            theirs = copied(table["a"]) if table["a"].size else None
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # rows past the end are clipped with a warning
         try:
@@ -328,9 +320,8 @@ def answers(table, keys):
 LETTERS = st.sampled_from("abcdef")
 
 
-@pytest.mark.filterwarnings(
-    "ignore::pytest.PytestUnraisableExceptionWarning"
-)  # Kaldi's reader stumbles over what it could not open
+# Kaldi's reader stumbles over what it could not open.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @many(1)
 @given(
     keys=st.lists(LETTERS, unique=True).map(sorted) | st.lists(LETTERS, max_size=5),
@@ -344,9 +335,8 @@ def test_questions_are_answered_and_refused_as_in_kaldi(folder, keys, asked, opt
     assume(keys)
     if "o" in options:
         assume(len(set(keys)) == len(keys))
-        asked = list(
-            dict.fromkeys(asked)
-        )  # what a second question gets depends in Kaldi on what was read; we refuse it
+        # What a second question gets depends in Kaldi on what was read; we refuse it.
+        asked = list(dict.fromkeys(asked))
     body = "".join(f"{key} {ord(key)} \n" for key in keys).encode()
     Path("ask.ark").write_bytes(body)
     Path("value").write_bytes(b"7 \n")

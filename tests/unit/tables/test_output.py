@@ -57,12 +57,12 @@ def test_standard_output_that_takes_nothing_is_one_error(tmp_path, shell, what):
     assert re.fullmatch(rf"standard output: {what}.*\n", result.stderr)
 
 
-@pytest.mark.parametrize("num_bytes", [1000, 1_000_000])
 @pytest.mark.parametrize("command", ["head -c 20 > /dev/null", "true", "exec <&-; sleep 0.2"])
-def test_command_that_does_not_read_everything_is_an_error(command, num_bytes):
+def test_command_that_ends_before_the_data_is_an_error(command):
     what = "the command ended before it had read all data"
     with fails(who=f"| {command}", what=what), open_output(f"| {command}") as file:
-        file.write(bytes(num_bytes))
+        for _ in range(1000):
+            file.write(bytes(1000))
 
 
 def test_status_of_the_command_comes_before_a_broken_pipe():
