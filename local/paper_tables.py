@@ -20,6 +20,7 @@ from plan_systems import FUSIONS
 from sdtools.errors import printable
 from sdtools.features.front_ends import rows_by_name
 from sdtools.scoring.evaluation import Evaluation, SystemEvaluation, read_evaluation
+from sdtools.scoring.experiment import system_names
 from sdtools.scoring.metrics import Condition, Metrics
 from sdtools.scoring.summary import percent
 from sdtools.tables.output import open_output
@@ -123,7 +124,8 @@ def table_by(systems: Systems, top: int, column: str) -> Rows:
 
 def report(evaluation: Evaluation, with_paper: bool) -> str:
     """All tables as text."""
-    systems = {Path(system.path).parent.parent.name: system for system in evaluation.systems}
+    names = system_names([system.path for system in evaluation.systems])
+    systems = dict(zip(names, evaluation.systems))
     methods = evaluation.options.eer
     by_order = "|".join(row.name for row in ROWS.values() if row.is_by_order)
     found = (re.fullmatch(rf"(?:{by_order})_sd(\d+)", name) for name in systems)

@@ -1301,7 +1301,7 @@ LOST = [
     (
         "results",
         changed_json("exp/results.json", "options", "eer", value=["interp", "x"]),
-        "'interp,x'|eer",
+        "eer.x: no such field",
     ),
     ("results", {"exp/results.json": DEEP_JSON}, "nested too deeply"),
     ("results", {"exp/RESULTS.md": b"\xff", "exp/a/genuine.gmm.conf": b"\xff"}, None),

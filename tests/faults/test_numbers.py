@@ -449,7 +449,7 @@ def test_a_fusion_gives_finite_scores_or_is_refused(commands, fault, tmp_path, n
             assert (
                 result.status == 1
                 and len(errors) == 1
-                and ", need " in errors[0]
+                and ": expected " in errors[0]
                 and not (tmp_path / "fusion.json").exists()
             ), result
             return
@@ -482,7 +482,7 @@ def test_a_fusion_of_scores_unlike_those_of_training(commands, fault, tmp_path):
                 assert "Traceback" not in result.err and "encountered" not in result.err
                 assert (
                     result.status == 1,
-                    "need an utterance and a score other than NaN" in result.err,
+                    "an utterance and a score other than NaN" in result.err,
                 ) == (score == "nan",) * 2
                 if score != "nan":
                     llr = float((tmp_path / "out").read_text().split()[1])
