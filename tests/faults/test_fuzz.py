@@ -55,6 +55,7 @@ from sdtools.cli.command import MAX_MESSAGE, Log
 from sdtools.detect import model
 from sdtools.errors import SdWarning
 from sdtools.features.cqcc import CqccOptions
+from sdtools.features.front_ends import Output
 from sdtools.features.postprocess import PostOptions
 from sdtools.gmm import io as gmm_io
 from sdtools.gmm.mixture import DiagGmm
@@ -884,11 +885,17 @@ def text_readers():
         b"ark,scp:{feature}_{order},x_{feature}_{order}",
     ]
 
+    outputs = [
+        Output(f"{feature}_sd{order}", {"feature": feature, "order": order}, None)
+        for feature in ("cf", "cm")
+        for order in "06"
+    ]
+
     def word():
         return os.fsdecode(Path("in").read_bytes().replace(b"\0", b"")[:4096])
 
     def fill():
-        extraction.fill(word(), feature=("cf", "cm"), order=(0, 6))
+        extraction.fill(word(), outputs)
 
     def opened():
         if "|" not in word() and not word().endswith(("-", ":")):
