@@ -1,4 +1,4 @@
-"""Cross-validation of a fusion: for want of a dev set, LLRs of trials that were not in training."""
+"""Cross-validation of a fusion: LLRs of trials that were not in training."""
 
 from __future__ import annotations
 
