@@ -121,8 +121,8 @@ def from_table(path: str) -> Recordings:
         utt = f"{row['speaker']}-{stem}"
         row["file"] = os.path.join(os.path.dirname(path), row["file"])
         if utt in recordings:
-            what = f"{recordings[utt]['file']} has the same name {utt}"
-            raise SdError(where, what, hint="Rename or remove one of the files")
+            got = f"the name {utt} of {recordings[utt]['file']} again"
+            raise SdError(where, "file", got=got, hint="Rename or remove one of the files")
         recordings[utt] = row
     return recordings
 

@@ -105,7 +105,27 @@ def test_simulations_that_are_refused(live, tmp_path, capsys):
     shutil.copy(live / "sp0-0.flac", live / "sp0-0.wav")
     assert "sp0-0.wav: " in refused(live, tmp_path / "new")
     one.write_text(f"u {live}/sp0-0.flac\nu {live}/sp0-1.flac\n")
-    assert re.search(r"u \(.*one\.scp:2\): key", refused(f"scp:{one}", tmp_path / "new"))
+    assert re.search(r"u \(.*one\.scp:2\): key", refused(f"scp:{one}", tmp_path / "twice"))
+
+
+def test_lossy_recordings_are_taken(tmp_path, capsys):
+    """What a lossy codec decodes goes a little beyond full scale; too loud or silent is refused."""
+    tone = np.clip(3 * np.sin(np.arange(RATE_HZ) / 8), -1, 1)
+    (tmp_path / "live").mkdir()
+    for name, samples, options in (
+        ("a-1.mp3", tone, {"format": "MP3"}),
+        ("b-1.ogg", tone, {}),
+        ("c-1.wav", 1.0005 * tone, {"subtype": "FLOAT"}),
+        ("d-1.wav", 0 * tone, {}),
+        ("e-1.wav", 9 * tone, {"subtype": "FLOAT"}),
+    ):
+        soundfile.write(tmp_path / "live" / name, samples, RATE_HZ, **options)
+    argv = ["--max-skip=2", "--codecs=none,mp3,ogg,8k", "--copies=4"]
+    assert simulate_replay.main([*argv, str(tmp_path / "live"), str(tmp_path / "out")]) == 0
+    err = capsys.readouterr().err
+    assert re.search("skipped d-1 .*digital silence", err)
+    assert re.search(r"skipped e-1 .*e-1.wav: sample \d+ .* up to 8 .*, found -?(8|9)", err)
+    assert len(words(tmp_path / "out/wav.scp")) == 12
 
 
 def test_names_of_files(tmp_path):
@@ -145,7 +165,7 @@ def test_folders_become_sets_without_a_common_speaker(live, tmp_path):
         return result, labels, [len(labels[name]) for name in SETS]
 
     result, labels, counts = sets(tmp_path / "data")
-    assert re.search(r"\b2 of 40\b", result.stdout)  # were resampled or lost a channel
+    assert re.search(r"\b2 of 40\b", result.stderr)  # were resampled or lost a channel
     assert counts == [20, 8, 12]
     seen = []
     for name in SETS:
@@ -204,13 +224,14 @@ MANY = "".join(f"x{i}.wav,{('genuine', 'spoof')[i % 2]}\n" for i in range(20))
         ("file,label,spk\nx.wav,spoof,a\n", ["list.csv:1: ", "spk"]),
         ("file,label,Speaker\nx.wav,spoof,a\n", ["list.csv:1: ", "Speaker"]),
         ('file,label\n"' + "x" * 200000, ["field larger than field limit"]),
+        ("file,label\né.wav,spoof\n", ["list.csv: text", "UTF-8"]),
         ("file,label\nx.wav,spoof\n", ["0", "1"]),
         ("file,label\nx.wav,spoof\ny.wav,genuine\n", ["speakers"]),
         (f"file,label\n{MANY}", ["x0.wav: "]),
     ],
 )
 def test_tables_that_are_refused(tmp_path, table, needed):
-    (tmp_path / "list.csv").write_text(table)
+    (tmp_path / "list.csv").write_text(table, encoding="latin-1")
     result = prepare("--csv", "list.csv", "data", cwd=tmp_path)
     assert result.returncode == 1
     (line,) = result.stderr.splitlines()
@@ -224,6 +245,7 @@ def test_tables_that_are_refused(tmp_path, table, needed):
     [
         (["data"], ["--csv", "--genuine", "--replayed"]),
         (["--genuine=x", "data"], ["--csv"]),
+        (["--genuine=x", "--replayed=x", "--csv=x", "data"], ["--csv"]),
         (["--csv=x", "--split=1,2", "data"], ["--split", "1,2"]),
         (["--genuine=none", "--replayed=none", "data"], ["none: "]),
         (["--csv=none.csv", "data"], ["none.csv"]),
