@@ -283,7 +283,7 @@ def find_sounds(folder: Path, rows: list[Row], name: str, notes: list[str]) -> d
     missing = [row["file"] for row in rows if row["stem"] not in sounds]
     again = f"Unpack {folder.name} again"
     if missing:
-        hint = f"{again}; this may be another set" if len(missing) == len(rows) else again
+        hint = f"{again}, or give the folder of {name}" if len(missing) == len(rows) else again
         got = f"no {missing[0]}, and {len(missing) - 1} others are missing"
         need = f"the {len(rows)} files of the protocol"
         raise SdError(folder, f"sound files of {name}", got=got, need=need, hint=hint)
