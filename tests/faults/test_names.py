@@ -394,7 +394,7 @@ def test_a_key_is_no_path(made, tmp_path, fault):
                 "simulate_replay", "--num-devices=1", "scp:w.scp", "replayed", cwd=here
             )
             check(result, False)
-            assert "key: got a / in it, need none" in result.err
+            assert "key: " in result.err and "must not contain /" in result.err
             assert [path for path in tmp_path.rglob("*out*") if path.name != "pipe_out.scp"] == []
 
 

@@ -239,7 +239,7 @@ def test_normalised_features_are_finite_or_refused(feats, commands, fault, post)
                 assert (
                     result.status == 1
                     and len(errors) == 1
-                    and re.match(r"ERROR \(sd-post-feats\) .*, need ", errors[0])
+                    and re.match(r"ERROR \(sd-post-feats\) .*: expected ", errors[0])
                 ), result
                 assert not (feats / "out.ark").exists()
             else:
