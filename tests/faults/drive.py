@@ -29,6 +29,7 @@ for line in sys.stdin:
     try:
         if argv[0].endswith(".py"):
             sys.argv = argv
+            sys.path.insert(0, os.path.dirname(argv[0]))  # as Python does for a script
             runpy.run_path(argv[0], run_name="__main__")
             status = 0
         else:

@@ -39,6 +39,7 @@ SOUNDS = {
     "least_bit": np.where(T % 7, 0, 2.0**-15),
     "plain": 0.1 * NOISE,
 }
+TOO_LOUD = {"huge", "large", "too_huge", "alternating_beyond_full_scale"}
 FEATURES = {  # name: command and options; their outputs
     **{
         f"iir_{order}": ["compute_feats", "--features=cf,cm,cfcm", f"--orders={order}"]
@@ -98,15 +99,13 @@ def test_features_are_finite_or_the_sound_is_skipped(sounds, commands, tmp_path,
     out = f"ark:{tmp_path}/x{holes}.ark"
     with fault("number", len(SOUNDS)):
         result = commands.call(
-            command, "--print-args=false", "--max-skip=5", *options, "scp:wav.scp", out, cwd=sounds
+            command, "--print-args=false", "--max-skip=7", *options, "scp:wav.scp", out, cwd=sounds
         )
         assert result.status == 0 and not re.search("Traceback|encountered|ERROR", result.err), (
             result
         )
-        skipped = {"short_of_a_frame", "too_huge"} | (
-            {"one_frame", "one_silent_frame"} if name == "cqcc" else set()
-        )
-        skipped |= {"huge"} if command in ("compute_feats", "compute_tc_feats") else set()
+        skipped = {"short_of_a_frame", *TOO_LOUD}
+        skipped |= {"one_frame", "one_silent_frame"} if name == "cqcc" else set()
         assert set(re.findall(r"WARNING .* skipped (\w+) ", result.err)) == skipped
         assert (
             f"done {len(SOUNDS) - len(skipped)} of {len(SOUNDS)}, {len(skipped)} skipped"
@@ -138,7 +137,7 @@ def test_features_are_finite_or_the_sound_is_skipped(sounds, commands, tmp_path,
 
 def test_a_gain_moves_features_as_it_should(commands, tmp_path, fault):
     """CF not at all, ln CM by the logarithm of the gain: the first cepstral coefficient only."""
-    gains = [2.0**-13, 1.0, 2.0**20, 2.0**40]
+    gains = [2.0**-13, 1.0, 2.0**3]  # louder samples are refused
     with fault("number", len(gains)):
         for i, gain in enumerate(gains):
             soundfile.write(tmp_path / f"{i}.wav", 0.1 * NOISE * gain, RATE_HZ, subtype="DOUBLE")
@@ -239,7 +238,7 @@ def test_normalised_features_are_finite_or_refused(feats, commands, fault, post)
                 assert (
                     result.status == 1
                     and len(errors) == 1
-                    and re.match(r"ERROR \(sd-post-feats\) .*: expected ", errors[0])
+                    and re.match(r"ERROR \(sd-post-feats\) .*: features: .*[.] ", errors[0])
                 ), result
                 assert not (feats / "out.ark").exists()
             else:
