@@ -52,7 +52,7 @@ def serve(socket_path):
         if isinstance(options[0], SubbandOptions):
             options[0] = SubbandOptions(bank="triangular")
             front_end.make(tuple(options), 16000)(noise)
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for the forks
+    signal.signal(signal.SIGCHLD, reap)
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
         listener.bind(socket_path)
         listener.listen(64)
@@ -65,6 +65,15 @@ def serve(socket_path):
                 listener.close()
                 answer(connection)
             connection.close()
+
+
+def reap(*_):
+    """Wait for forks that have ended, so that their processor time counts as the server's."""
+    try:
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass
+    except ChildProcessError:
+        pass
 
 
 def answer(connection):
