@@ -23,9 +23,10 @@ test-browser: .venv/ready-test  ## the page of sd-report in headless Chromium, w
 test-faults: .venv/ready-test   ## kills, full disks, hostile files; SDTOOLS_FAULTS=quick: some
 	$(BIN)/python -m pytest -n 2 tests/faults
 
-lint: .venv/ready-test          ## ruff: rules and format
+lint: .venv/ready-test          ## ruff: rules and format; mypy: types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/mypy
 
 bench: .venv/ready-test         ## speed beside numpy, scipy, scikit-learn and the machine's bound
 	$(BIN)/python benchmarks/bench_extraction.py

@@ -1,3 +1,3 @@
-"""The corpus that tests/recipes has, too."""
+"""What tests/recipes has, too."""
 
-from made_once import corpus  # noqa: F401 - a fixture
+from shared_runs import commands_that_start_at_once, corpus  # noqa: F401 - fixtures

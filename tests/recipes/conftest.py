@@ -1,44 +1,13 @@
 """Runs that several tests look at, and commands that start at once."""
 
-import os
-import shlex
-import subprocess
-import sys
-import tempfile
-from pathlib import Path
-
 import pytest
-import warm_commands
-from made_once import corpus, make_once  # noqa: F401 - a fixture
 from recipe_runs import MINI_COMPONENTS, SMALL_RUN, gmms, make_copy, results, run
-
-from sdtools import bin as commands
+from shared_runs import commands_that_start_at_once, corpus, make_once  # noqa: F401 - fixtures
 
 
 @pytest.fixture(scope="session", autouse=True)
-def commands_that_start_at_once():
-    """Put scripts on the PATH that hand each command to a server (warm_commands.py)."""
-    with tempfile.TemporaryDirectory(prefix="sd") as folder, pytest.MonkeyPatch.context() as patch:
-        socket_path = f"{folder}/socket"
-        python = Path(sys.executable)
-        words = [python, "-IS", warm_commands.__file__, "call", socket_path]
-        for path in Path(commands.__path__[0]).glob("[a-z]*.py"):
-            script = Path(folder, "sd-" + path.stem.replace("_", "-"))
-            call = shlex.join(map(str, [*words, script.name]))
-            script.write_text(f'#!/bin/sh\nexec {call} "$@"\n')
-            script.chmod(0o755)
-        server = subprocess.Popen(
-            [python, warm_commands.__file__, "serve", socket_path],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            start_new_session=True,
-        )
-        assert server.stdout.readline() == b"ready\n"
-        patch.setenv("PATH", f"{folder}:{python.parent}:{os.environ['PATH']}")
-        yield
-        server.stdin.close()
-        server.wait(60)
-        server.stdout.close()
+def _all_here_use_them(commands_that_start_at_once):  # noqa: F811
+    """Hundreds of commands run in these tests."""
 
 
 @pytest.fixture(scope="session")

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-SMALL = "--num-speakers 3,2,3 --num-genuine 12,8,10 --num-spoof 12,8,10"
+SMALL = "--num-speakers 3,2,3 --num-genuine 6,4,5 --num-spoof 6,4,5"
 SMALL_RUN = ["--nj", "1", "--systems", "fusion", "--orders", "6", "--corpus-opts", SMALL]
 MINI_CONF = ROOT / "egs/mini_replay/sd/conf/gmm.conf"
 MINI_COMPONENTS = re.search(r"--num-components=(\d+)", MINI_CONF.read_text())[1]

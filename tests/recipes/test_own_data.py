@@ -90,7 +90,6 @@ def test_simulations_that_are_refused(live, tmp_path, capsys):
         capsys.readouterr()
         assert simulate_replay.main(["--print-args=false", *map(str, argv)]) == 1
         (line,) = capsys.readouterr().err.splitlines()
-        assert not (tmp_path / "new").exists()
         return line
 
     one = tmp_path / "one.scp"
@@ -104,6 +103,7 @@ def test_simulations_that_are_refused(live, tmp_path, capsys):
     assert "rt60_sec" in refused("--rt60-sec=20,30", live, tmp_path / "new")
     shutil.copy(live / "sp0-0.flac", live / "sp0-0.wav")
     assert "sp0-0.wav: " in refused(live, tmp_path / "new")
+    assert not (tmp_path / "new").exists()
     one.write_text(f"u {live}/sp0-0.flac\nu {live}/sp0-1.flac\n")
     assert re.search(r"u \(.*one\.scp:2\): key", refused(f"scp:{one}", tmp_path / "twice"))
 
@@ -219,7 +219,7 @@ MANY = "".join(f"x{i}.wav,{('genuine', 'spoof')[i % 2]}\n" for i in range(20))
         ("file,label\nx.wav\n", ["list.csv:2: ", "2"]),
         ("file,label\nx.wav,spoof,3\n", ["list.csv:2: ", "2"]),
         ("file,label,env\nx.wav,spoof,\n", ["list.csv:2: env"]),
-        ("file,label\nx.wav,spoof\nx.flac,spoof\n", ["list.csv:3: file", "x.wav"]),
+        ("file,label\nx.wav,spoof\nx.flac,spoof\n", ["list.csv:3: ", "x.wav"]),
         ("file,label\n,spoof\n", ["list.csv:2: file"]),
         ("file,label,spk\nx.wav,spoof,a\n", ["list.csv:1: ", "spk"]),
         ("file,label,Speaker\nx.wav,spoof,a\n", ["list.csv:1: ", "Speaker"]),
@@ -270,13 +270,10 @@ def test_from_recordings_to_a_decision(tmp_path, monkeypatch, capsys):
     assert result.returncode == 0, result.stdout + result.stderr
     assert "| S1 + S2 (score level)" in result.stdout
     lines = run_block(judge, recipe).stdout.splitlines()
-    silent = "recordings/live/sp4-1.flac [channel 1]: no score, silence"
-    scored = [line for line in lines if not line.startswith(silent)]
-    form = re.compile(
-        r"recordings/live/sp\d(-|/take )\d\.(wav|flac)( \[channel 0\])?: (genuine|replayed) \(LLR "
-    )
-    assert len(lines) == 21 and len(scored) == 20, lines
-    assert all(form.match(line) for line in scored), lines
+    form = re.compile(r"(recordings/live/.*?\.(?:wav|flac)).*?: (?:genuine|replayed) \(LLR ")
+    decided = [found[1] for line in lines if (found := form.match(line))]
+    assert len(decided) == len(set(decided)) == 20, lines
+    assert all("channel" in line for line in lines if not form.match(line))  # which is silent
 
     monkeypatch.chdir(recipe)
     assert Path("exp/report/index.html").stat().st_size > 100_000

@@ -30,7 +30,6 @@ def call(socket_path, name, *argv):
 
 def serve(socket_path):
     """Answer calls until standard input ends."""
-    import importlib
     import pkgutil
     import select
     import signal
@@ -43,7 +42,7 @@ def serve(socket_path):
     from sdtools.gmm import kernels
 
     for module in pkgutil.iter_modules(sdtools.bin.__path__):
-        importlib.import_module(f"sdtools.bin.{module.name}")
+        main_of(f"sd-{module.name}")
     for function in kernels.SIGNATURES:
         kernels.compiled(function)
     noise = np.random.default_rng(0).uniform(-0.1, 0.1, 3200)
@@ -53,7 +52,7 @@ def serve(socket_path):
         if isinstance(options[0], SubbandOptions):
             options[0] = SubbandOptions(bank="triangular")
             front_end.make(tuple(options), 16000)(noise)
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for the forks
+    signal.signal(signal.SIGCHLD, reap)
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
         listener.bind(socket_path)
         listener.listen(64)
@@ -68,29 +67,24 @@ def serve(socket_path):
             connection.close()
 
 
+def reap(*_):
+    """Wait for forks that have ended, so that their processor time counts as the server's."""
+    try:
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass
+    except ChildProcessError:
+        pass
+
+
 def answer(connection):
     """Run the command of one call in this fork, and end it."""
-    import importlib
     import signal
-    import socket
     import threading
     import traceback
 
     status = 70
     try:
-        head, files, _, _ = socket.recv_fds(connection, HEAD_BYTES, 3)
-        with connection.makefile("rb") as stream:
-            message = stream.read(int.from_bytes(head, "big"))
-        folder, num_words, *words = message.split(b"\0")
-        count = int(num_words) + 1
-        os.chdir(folder)
-        os.environb.clear()
-        os.environb.update(word.split(b"=", 1) for word in words[count:])
-        for target, fd in enumerate(files):
-            os.dup2(fd, target)
-            os.close(fd)
-        name, *argv = map(os.fsdecode, words[:count])
-        sys.argv = [name, *argv]
+        name, argv = take_call(connection)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
 
         def end_with_the_caller():
@@ -98,16 +92,44 @@ def answer(connection):
                 os.kill(os.getpid(), signal.SIGTERM)
 
         threading.Thread(target=end_with_the_caller, daemon=True).start()
-        module = name.removeprefix("sd-").replace("-", "_")
-        status = importlib.import_module(f"sdtools.bin.{module}").main(argv)
+        status = main_of(name)(argv)
         sys.stdout.flush()
     except SystemExit as end:
         status = end.code if isinstance(end.code, int) else 1
     except BaseException:
         traceback.print_exc()
-    finally:
+    try:
         connection.sendall(bytes([status]))
+    finally:
         os._exit(status)
+
+
+def take_call(connection):
+    """Enter the folder of a call, with its variables and open files; return name and words."""
+    import socket
+
+    head, files, _, _ = socket.recv_fds(connection, HEAD_BYTES, 3)
+    with connection.makefile("rb") as stream:
+        message = stream.read(int.from_bytes(head, "big"))
+    if not message:  # the caller was killed
+        os._exit(70)
+    folder, num_words, *words = message.split(b"\0")
+    count = int(num_words) + 1
+    os.chdir(folder)
+    os.environb.clear()
+    os.environb.update(word.split(b"=", 1) for word in words[count:])
+    for target, fd in enumerate(files):
+        os.dup2(fd, target)
+        os.close(fd)
+    sys.argv = [*map(os.fsdecode, words[:count])]
+    return sys.argv[0], sys.argv[1:]
+
+
+def main_of(name):
+    """The function that a command runs."""
+    import importlib
+
+    return importlib.import_module(name.replace("sd-", "sdtools.bin.", 1).replace("-", "_")).main
 
 
 if __name__ == "__main__":

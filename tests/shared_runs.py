@@ -1,15 +1,20 @@
-"""What takes long to make and several tests look at: made once, whatever number of processes."""
+"""What takes long and serves several tests: a corpus, runs of recipes, a server of commands."""
 
 import fcntl
 import json
 import os
+import shlex
 import shutil
 import subprocess
 import sys
+import tempfile
 import traceback
 from pathlib import Path
 
 import pytest
+import warm_commands
+
+from sdtools import bin as commands
 
 ROOT = Path(__file__).parents[1]
 
@@ -50,3 +55,29 @@ def corpus(tmp_path_factory):
 
     folder, printed = make_once(tmp_path_factory, "mini_replay", make)
     return folder / "corpus", printed
+
+
+@pytest.fixture(scope="session")
+def commands_that_start_at_once():
+    """Put scripts on the PATH that hand each command to a server (warm_commands.py)."""
+    with tempfile.TemporaryDirectory(prefix="sd") as folder, pytest.MonkeyPatch.context() as patch:
+        socket_path = f"{folder}/socket"
+        python = Path(sys.executable)
+        words = [python, "-IS", warm_commands.__file__, "call", socket_path]
+        for path in Path(commands.__path__[0]).glob("[a-z]*.py"):
+            script = Path(folder, "sd-" + path.stem.replace("_", "-"))
+            call = shlex.join(map(str, [*words, script.name]))
+            script.write_text(f'#!/bin/sh\nexec {call} "$@"\n')
+            script.chmod(0o755)
+        server = subprocess.Popen(
+            [python, warm_commands.__file__, "serve", socket_path],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            start_new_session=True,
+        )
+        assert server.stdout.readline() == b"ready\n"
+        patch.setenv("PATH", f"{folder}:{python.parent}:{os.environ['PATH']}")
+        yield
+        server.stdin.close()
+        server.wait(60)
+        server.stdout.close()
