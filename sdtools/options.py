@@ -64,7 +64,7 @@ def parse_flag(word: str, known: Known, where: str) -> tuple[str, Any]:
     if not word.startswith("--") or name not in known:
         near = difflib.get_close_matches(name, known, 1, 0.6)
         hint = f"Did you mean --{near[0].replace('_', '-')}?" if near else "Correct or remove it"
-        raise UsageError(where, f"unknown option {word!r}", hint=hint)
+        raise UsageError(where, "unknown option", got=repr(word), hint=hint)
     cls, field = known[name]
     kind = typing.get_type_hints(cls)[name]
     if "=" not in word:

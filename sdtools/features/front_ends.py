@@ -265,8 +265,8 @@ def rows_by_name() -> dict[str, Row]:
 def kind_of(conf: str | Path) -> str:
     """The kind of front end that a .conf file describes.
 
-    A file without `--kind`, as earlier versions wrote it, is of the only kind that has all its
-    settings.
+    A file without `--kind`, as earlier versions wrote it, is of the kind that has all its settings
+    and the fewest others.
 
     Raises
     ------
@@ -278,7 +278,12 @@ def kind_of(conf: str | Path) -> str:
     if not kinds:
         common = {"sample_rate_hz", "channel", "num_threads"}
         names = {flag_name(line) for line in lines} - common
-        kinds = [each.kind for each in FRONT_ENDS.values() if names and names <= _field_names(each)]
+        sizes = {
+            kind: len(fields)
+            for kind, fields in ((each.kind, _field_names(each)) for each in FRONT_ENDS.values())
+            if names and names <= fields
+        }
+        kinds = [kind for kind, size in sizes.items() if size == min(sizes.values())]
     if len(set(kinds)) != 1 or kinds[0] not in FRONT_ENDS:
         got = " and ".join(kinds) or "none"
         need = f"one of {' '.join(FRONT_ENDS)}"

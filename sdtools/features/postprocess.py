@@ -209,7 +209,7 @@ def postprocess(
     Parameters
     ----------
     feats : (num_frames, D) array
-        Static features of one utterance.
+        Static features of one utterance; integers are computed as float64.
     options
         Settings of deltas and normalisation.
     columns
@@ -223,7 +223,7 @@ def postprocess(
     Raises
     ------
     SdError
-        If there is no frame, a value is not finite, or a column does not exist.
+        If it is no such array, a value is not finite, or a column does not exist.
 
     Examples
     --------
@@ -234,6 +234,12 @@ def postprocess(
     ((100, 120), True, 1.0)
     """
     hint = "Leave this utterance out or compute its features again"
+    feats = np.asarray(feats)
+    if feats.dtype.kind in "iu":
+        feats = feats.astype(np.float64)
+    if feats.ndim != 2 or feats.dtype.kind != "f":
+        got = f"an array of shape {feats.shape} and type {feats.dtype}"
+        raise SdError("features", got=got, need="numbers of shape (num_frames, D)")
     if len(feats) == 0:
         raise SdError("features", "frames", got=0, need="1 or more", hint=hint)
     if not np.isfinite(feats).all():

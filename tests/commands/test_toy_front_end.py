@@ -14,8 +14,9 @@ import pytest
 from sdtools.audio.decoding import load_audio, write_audio
 from sdtools.bin import compute_feats, detect, score_gmm, train_gmm
 from sdtools.detect.model import load_model, write_model
-from sdtools.features.front_ends import FRONT_ENDS, FrontEnd, Row
-from sdtools.features.samples import check_samples
+from sdtools.errors import SdError
+from sdtools.features.front_ends import FRONT_ENDS, FrontEnd, Row, kind_of
+from sdtools.features.samples import check_samples, count_frames
 from sdtools.scoring.files import read_scores
 from sdtools.scoring.fusion import Fusion
 
@@ -23,6 +24,10 @@ from sdtools.scoring.fusion import Fusion
 @dataclass(frozen=True)
 class PeakOptions:
     frame_length_ms: float = field(default=10.0, metadata={"help": "length of a frame"})
+
+    def __post_init__(self):
+        if not self.frame_length_ms >= 1:
+            raise SdError("--frame-length-ms", got=self.frame_length_ms, need="1 or more")
 
 
 class PeakExtractor:
@@ -33,9 +38,9 @@ class PeakExtractor:
 
     def __call__(self, samples: np.ndarray) -> dict[str, np.ndarray]:
         samples = check_samples(samples)
-        frames = samples[: len(samples) // self.frame_length * self.frame_length]
-        peaks = np.abs(frames.reshape(-1, self.frame_length)).max(axis=1)
-        return {"peak": peaks[:, None].astype(np.float32)}
+        num_frames = count_frames(len(samples), self.frame_length, self.frame_length)
+        frames = samples[: num_frames * self.frame_length].reshape(num_frames, -1)
+        return {"peak": np.abs(frames).max(axis=1, keepdims=True).astype(np.float32)}
 
 
 RECORD = FrontEnd(
@@ -101,3 +106,9 @@ def test_the_help_of_the_command_lists_its_options(toy, capsys):
     assert compute_feats.main(["--kind=peak", "--help"]) == 0
     text = capsys.readouterr().out
     assert "--frame-length-ms=10.0" in text and RECORD.summary in text
+
+
+def test_a_conf_without_its_kind_is_that_of_the_best_fit(toy):
+    """The toy has a setting that other front ends have, too."""
+    (toy / "peak.conf").write_text("--frame-length-ms=20\n")
+    assert kind_of("peak.conf") == "peak"

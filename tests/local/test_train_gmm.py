@@ -249,5 +249,5 @@ def test_a_failed_pass_ends_the_training(tmp_path):
     recipe = make_recipe(tmp_path)
     (recipe / "conf/gmm.conf").write_text("--max-memory=1\n")
     status, output = train(recipe, "--nj", "2", "data/train", "exp/jobs")
-    assert status == 1 and "unknown option '--max-memory=1'" in output
+    assert status == 1 and "'--max-memory=1'" in output
     assert not list(recipe.glob("exp/jobs/log/acc*")) and models(recipe / "exp/jobs") == {}

@@ -73,7 +73,7 @@ def test_kaldis_manners(tmp_path):
         (["in", "--loud"], "command line", "--loud stands after in"),
         (["--loud", "true", "in", "out"], "command line", "found 3. Write a value after '='"),
         (["--num-band=3", "in", "out"], "command line", "Did you mean --num-bands?"),
-        (["-n", "in", "out"], "command line", "unknown option '-n'"),
+        (["-n", "in", "out"], "command line", "unknown option: found '-n'"),
         (["--num-bands=x", "in", "out"], "command line", "expected an integer, found 'x'"),
         (["--num-bands=1_0", "in", "out"], "command line", "expected an integer, found '1_0'"),
         (["--num-bands", "in", "out"], "command line", "--num-bands: expected a value after '='"),

@@ -7,6 +7,7 @@ from fields import fails
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sdtools.errors import SdError
 from sdtools.features.postprocess import (
     PostOptions,
     add_deltas,
@@ -183,3 +184,17 @@ def test_bad_features():
 def test_deltas_that_cannot_be(name, value):
     with fails(who=f"--{name.replace('_', '-')}", got=value, need=re.compile("^1 to 10")):
         PostOptions(**{name: value})
+
+
+def test_integers_and_lists_are_computed_as_floats():
+    feats = [[1, 2], [3, 5], [4, 4]]
+    wanted = postprocess(np.array(feats, float), PostOptions(deltas=False))
+    for values in (feats, np.array(feats), np.array(feats, np.int16)):
+        np.testing.assert_array_equal(postprocess(values, PostOptions(deltas=False)), wanted)
+
+
+@pytest.mark.parametrize("feats", [np.zeros(3), np.zeros((2, 2, 2)), [["a"]], {"cf": 1}, [[1j]]])
+def test_what_is_no_matrix_of_numbers_is_refused(feats):
+    with pytest.raises(SdError) as info:
+        postprocess(feats)
+    assert info.value.who == "features" and "(num_frames, D)" in info.value.need
