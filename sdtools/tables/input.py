@@ -75,7 +75,7 @@ class Input:
             check_is_no_table(rxfilename)
             self.name, offset = split_offset(rxfilename)
             try:
-                self.file = open(self.name, "rb", 0, opener=_open_at_once)  # noqa: SIM115 - the same
+                self.file = open(self.name, "rb", 0, opener=_open_at_once)  # noqa: SIM115
             except (OSError, ValueError) as e:
                 reason = getattr(e, "strerror", None) or e
                 raise SdError(self.name, f"cannot read: {reason}", hint="Check the path") from None

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # The tests of this folder, after the installation of what they need.
-# usage: run.sh <python> [<pytest option>...]; SDTOOLS_NEED_BROWSER=1: where it cannot be installed, fail
+# usage: run.sh <python> [<pytest option>...]
+# SDTOOLS_NEED_BROWSER=1: fail where it cannot be installed
 set -euo pipefail
 python=$1
 shift
@@ -15,7 +16,11 @@ if ! type -P chromium chromedriver >/dev/null; then
   apt=(apt-get -qq -y -o DPkg::Lock::Timeout=300 -o APT::Install-Recommends=false)
   log=$(mktemp)
   { "${apt[@]}" update && "${apt[@]}" install chromium chromium-driver; } >"$log" 2>&1 ||
-    { tail -n 20 "$log" >&2; rm "$log"; without "apt-get cannot install chromium and chromium-driver"; }
+    {
+      tail -n 20 "$log" >&2
+      rm "$log"
+      without "apt-get cannot install chromium and chromium-driver"
+    }
   rm -f "$log"
 fi
 exec "$python" -m pytest "$(dirname "$0")" "$@"

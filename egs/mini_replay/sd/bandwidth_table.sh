@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # EER of CF and CM by number of spatial differentiations, for filters of several bandwidths, on the
 # corpus of run.sh: the table in docs/differentiation.md. Run it after run.sh, or after its stages 0
-# and 1. Models are trained on train + dev, as in run.sh. It takes about a minute for each bandwidth.
+# and 1. Models are trained on train + dev, as in run.sh. A bandwidth takes about a minute.
 cd "$(dirname "$0")" || exit 1
 . ./cmd.sh
 . ./path.sh
