@@ -79,7 +79,7 @@ def end_by_exit() -> Iterator[None]:
         if number is None:
             old_hook(unraisable)
         else:  # a little later, because here it would be swallowed once more
-            threading.Timer(0.01, os.kill, (os.getpid(), number)).start()
+            threading.Timer(0.1, os.kill, (os.getpid(), number)).start()
 
     def end(number: int, frame: Any) -> None:
         sys.exit(128 + number)

@@ -27,7 +27,7 @@ def test_sigterm_ends_through_the_with_blocks(tmp_path):
     ) as process:
         assert process.stdout.readline() == "ready\n"
         os.kill(process.pid, signal.SIGTERM)
-        assert process.wait(10) == 128 + signal.SIGTERM
+        assert process.wait(25) == 128 + signal.SIGTERM
     assert list(tmp_path.iterdir()) == []
 
 
@@ -52,7 +52,7 @@ def test_a_signal_in_a_callback_of_a_library_is_not_lost(tmp_path, signum, statu
     ) as process:
         assert process.stdout.readline() == "ready\n"
         os.kill(process.pid, signum)
-        assert "Traceback" not in process.communicate(timeout=10)[1]
+        assert "Traceback" not in process.communicate(timeout=25)[1]
         assert process.returncode == status
     assert list(tmp_path.iterdir()) == []
 
