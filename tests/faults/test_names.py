@@ -16,8 +16,8 @@ from drive import Commands
 from form import IS_FULL
 from recipe_runs import make_copy, results
 from recipe_runs import run as run_recipe
-from test_gmm_commands import make_recipe
 from test_model import RATE_HZ, parts, write  # noqa: F401 - a fixture
+from test_train_gmm import make_recipe
 
 from sdtools.tables.objects import is_word
 
