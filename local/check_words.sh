@@ -1,6 +1,6 @@
-# Source this in scripts that give words to a launcher, where bash reads them once more.
-# check_words refuses each word in which bash would see more than a name, or the launcher the number
-# of a job. Blanks and letters of any language are allowed.
+# Source this in scripts that pass words to a launcher, because bash parses these words once more.
+# check_words refuses a word with shell syntax, or with JOB, which the launcher replaces. Blanks and
+# letters of any language are allowed.
 check_words() {
   local word special="[]\$\`\"'\\;&|<>(){}*?~#"
   for word; do

@@ -47,7 +47,7 @@ outputs=()
 for system in $systems; do
   outputs+=("$out/$system/$name/data/raw_$system.JOB".{ark,scp,ark.conf})
 done
-# OUTPUTS tells a launcher that resumes to compute again what is gone or was written over
+# with --resume, a launcher runs a job again if a file named in OUTPUTS is gone or has changed
 $cmd JOB=1:"$nj" "$log.JOB.log" env OUTPUTS="$(IFS=, && echo "${outputs[*]}")" \
   sd-compute-feats --config="${feats_config:-conf/$config}" $flags --compress="$compress" \
   --write-num-frames="ark,t:$tables/utt2num_frames.JOB" \

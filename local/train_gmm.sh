@@ -30,7 +30,7 @@ check_words "$@" "$gmm_config" "$num_components"
 utils/split_by_label.py "$@"
 
 pids=()
-# bash makes jobs in the background deaf to Ctrl-C
+# jobs in the background ignore Ctrl-C
 trap 'kill "${pids[@]}" 2>/dev/null; wait; exit 130' INT TERM
 both() { # run a function, which becomes a launcher, for each class, side by side
   local pid failed=0

@@ -67,7 +67,7 @@ def _open_temporary(folder: str, base: str) -> BinaryIO:
 
 
 class WholeFile:
-    """A file being written; `publish` gives it its name, `discard` removes what has none.
+    """A file being written; `publish` gives it its final name, `discard` removes it without one.
 
     Raises
     ------

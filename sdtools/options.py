@@ -182,7 +182,7 @@ def check_settings(path: str, *options: Any) -> None:
     conf = f"{path}.conf"
     if not os.path.isfile(conf):
         settings = " ".join(settings_lines(*options))
-        warn(path, f"{conf} does not exist, so nobody checks that {settings} fit this file")
+        warn(path, f"{conf} does not exist, so {settings} cannot be checked against it")
         return
     saved = settings_lines(*(load_settings(conf, type(o)) for o in options))
     differing = [pair for pair in zip(settings_lines(*options), saved) if pair[0] != pair[1]]

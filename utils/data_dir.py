@@ -137,7 +137,7 @@ def read_table(
 
 
 def kind_of(name: str) -> str | None:
-    """Kind of the keys of a file: utt, spk, reco, dir (one value), or None if it is no table."""
+    """Kind of the keys of a file: utt, spk, reco, dir (one value); None if it is not a table."""
     if name in SPEAKER_TABLES:
         return "spk"
     if name in RECORDING_TABLES:
@@ -239,7 +239,7 @@ def need_another(dest: Path, sources: list[Path]) -> None:
 def write_dir(directory: Path, data: Data, back_up: bool = True) -> None:
     """Make `directory` contain exactly the tables `data` and spk2utt.
 
-    Tables that are right already and files that are no tables stay. The files change together at
+    Tables that are right already and files that are not tables stay. The files change together at
     the end, utt2spk last. The old ones are kept in the first free of .backup, .backup2, ...
     """
     directory = Path(directory)

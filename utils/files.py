@@ -11,7 +11,7 @@ from typing import TextIO
 from messages import Problem
 
 HOST = os.uname().nodename
-MAX_NAME_BYTES = 100  # of a temporary name, so that host and process fit behind it
+MAX_NAME_BYTES = 100  # of the name in a temporary name, which also holds host and process
 _numbers = count()
 
 
@@ -40,7 +40,7 @@ def write_whole(files: dict[Path, bytes | None], sync: bool = True) -> None:
 
 
 def _temporary(path: Path) -> Path:
-    """A new name beside `path` that tells host and process."""
+    """A new name beside `path` that contains host and process."""
     name = os.fsdecode(os.fsencode(path.name)[:MAX_NAME_BYTES])
     return path.with_name(f".{name}.{HOST}-{os.getpid()}-{next(_numbers)}.tmp")
 

@@ -13,7 +13,6 @@ from typing import NamedTuple
 import numpy as np
 import soundfile
 
-from sdtools.audio.encoding import write_audio  # noqa: F401 - until all import it from there
 from sdtools.errors import SdError
 from sdtools.features.samples import MAX_PEAK
 from sdtools.tables.input import Input, open_input

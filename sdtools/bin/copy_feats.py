@@ -42,7 +42,7 @@ COMMAND = Command(
     summary="Copies matrices: 'ark,t:' writes text, 'ark,scp:' an archive with its script file,\n"
     "--compress=true Kaldi's compressed forms. float64 stays so, unless compressed.\n"
     "A script file may cut ranges: 'key file:byte[first:last,first:last]'.\n"
-    "Compression refuses what it would corrupt: a matrix without frames, values not finite.",
+    "Compression refuses a matrix without frames, and values that are not finite.",
     positionals=("<feats-rspecifier>", "<wspecifier>"),
     example="sd-copy-feats --compress=true --write-num-frames=ark,t:data/eval/utt2num_frames "
     "scp:data/eval/feats.scp ark,scp:feats/eval.1.ark,feats/eval.1.scp",

@@ -22,8 +22,8 @@ class CopyOptions:
 COMMAND = Command(
     name="sd-copy-gmm",
     summary="Copies a diagonal-covariance GMM: Kaldi's DiagGmm, binary or text, or NumPy's .npz\n"
-    "(weights, means, variances) if a name ends so. Kaldi's forms get float32, as its own tools\n"
-    "write them. The .conf beside the model is copied, too.",
+    "(weights, means, variances) for names that end in .npz. Kaldi's forms are written in\n"
+    "float32, as its own tools do. The .conf beside the model is copied, too.",
     positionals=("<gmm-in>", "<gmm-out>"),
     example="sd-copy-gmm --binary=false exp/cf_sd6/genuine.gmm exp/genuine.txt",
     options=(CopyOptions,),

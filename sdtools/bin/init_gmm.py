@@ -31,8 +31,8 @@ class InitOptions:
     write_schedule: str = field(
         default="",
         metadata={
-            "help": "file for the EM passes to come, one per line: components, number of the pass,"
-            " of how many, subsample, true to split after it"
+            "help": "file for the list of EM passes, one per line: components, number of the pass,"
+            " number of passes, subsample, true to split after it"
         },
     )
     binary: bool = field(
@@ -42,9 +42,10 @@ class InitOptions:
 
 COMMAND = Command(
     name="sd-init-gmm",
-    summary="Writes what sd-train-gmm has before its first EM pass: the Gaussian of all frames of\n"
-    "a table after deltas and normalisation, split in two, or whole with --num-components=1.\n"
-    "The settings, those of the passes to come too, are written to <gmm-out>.conf.",
+    summary="Writes the model with which sd-train-gmm starts its first EM pass: the Gaussian of\n"
+    "all frames of a table after deltas and normalisation, split in two, or whole with\n"
+    "--num-components=1. The settings, also those of the EM passes, are written to\n"
+    "<gmm-out>.conf.",
     positionals=("<feats-rspecifier>", "<gmm-out>"),
     example="sd-init-gmm scp:data/train/genuine.scp exp/0.gmm",
     options=(GmmOptions, PostOptions, InitOptions, InputOptions),

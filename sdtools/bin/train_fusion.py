@@ -33,7 +33,7 @@ class TrainOptions:
         default=None,
         metadata={
             "help": "write LLRs by cross-validation here, if there is no dev set; no speaker is in "
-            "training and test; the fusion is trained on all"
+            "both training and test; the fusion is trained on all"
         },
     )
     num_folds: int = field(default=5, metadata={"help": "number of folds of the cross-validation"})
@@ -57,7 +57,7 @@ COMMAND = Command(
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command; returns its exit status."""
+    """Run the command; return its exit status."""
     return COMMAND.run(body, argv)
 
 

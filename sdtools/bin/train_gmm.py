@@ -24,7 +24,7 @@ class TrainOptions:
 
     max_memory: float = field(
         default=2.0,
-        metadata={"help": "GiB of frames that are kept; what is beyond is read again in each pass"},
+        metadata={"help": "GiB of frames to keep in memory; the rest is read again in each pass"},
     )
     num_threads: int = field(
         default=1, metadata={"help": "threads; the model does not depend on their number"}
@@ -97,7 +97,7 @@ class Frames:
             nonlocal num_bytes, num_frames
             if key in self.kept or key in self.left:
                 hint = "Remove one of its lines"
-                raise SdError("key", "this utterance comes twice", hint=hint)
+                raise SdError("key", "this utterance occurs twice", hint=hint)
             self.dim = feats.shape[1]
             num_bytes += feats.nbytes
             num_frames += len(feats)

@@ -65,7 +65,7 @@ class InputOptions:
 
 @dataclass(frozen=True)
 class Command:
-    """One command: its name, what it takes and its `--help`.
+    """One command: its name, its arguments and its `--help`.
 
     Parameters
     ----------
@@ -91,7 +91,7 @@ class Command:
     def run(self, body: Callable[[Context], int | None], argv: Sequence[str] | None = None) -> int:
         """Run `body(context)` and return its exit status.
 
-        0 is success, 1 an error, 128 + n the end by signal n.
+        0 is success, 1 an error, and 128 + n means that signal n ended the command.
         """
         argv = list(sys.argv[1:] if argv is None else argv)
         if any(word in ("--help", "-h") for word in _flags(argv)):

@@ -63,7 +63,7 @@ def run_feature_command(
 ) -> int:
     """Run a command of `feature_command`; return its exit status.
 
-    `--kind`, on the command line or in a .conf file, names another of `kinds` than the first.
+    `--kind`, on the command line or in a .conf file, selects one of `kinds`; default: the first.
     """
     argv = list(sys.argv[1:] if argv is None else argv)
     kind = _asked_kind(argv, kinds)
@@ -130,7 +130,7 @@ def write_features(
     Returns
     -------
     written
-        By name, the path of the archive; None where it is no file.
+        By name, the path of the archive; None if the output is not a file.
     status
         Exit status.
     """

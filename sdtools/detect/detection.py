@@ -85,7 +85,7 @@ class Judgement:
     Parameters
     ----------
     segment, quality
-        The segment, and what it is like.
+        The segment, and its figures.
     doubts
         Why the judgement is less reliable than usual.
     llr

@@ -129,7 +129,7 @@ class Model:
         return float(apply_fusion(self.fusion, scores)[0])
 
     def check_rate(self, who: str, sample_rate_hz: int, allow_narrowband: bool) -> None:
-        """Refuse a rate that no sound has, and a rate below the model's unless it is allowed.
+        """Refuse an impossible rate, and a rate below the model's unless it is allowed.
 
         Raises
         ------
@@ -209,7 +209,7 @@ def load_model(path: str | os.PathLike[str]) -> Model:
     Raises
     ------
     SdError
-        If it is no model directory or one of another format, if a file is missing or has changed,
+        If it is not a model directory or has another format, if a file is missing or has changed,
         or if the parts do not fit together.
 
     Examples

@@ -92,7 +92,7 @@ def _paper_eers(*eers: float) -> dict[int | None, float]:
 
 @dataclass(frozen=True)
 class FrontEnd:
-    """What the rest of the toolkit knows of a front end.
+    """All that the rest of the toolkit uses of a front end.
 
     Parameters
     ----------

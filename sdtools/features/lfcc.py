@@ -100,7 +100,7 @@ class LfccExtractor:
         Raises
         ------
         SdError
-            If the samples are no such array.
+            As `check_samples`.
         """
         samples = check_samples(samples)
         excess = max(0, len(samples) - self.frame_length)

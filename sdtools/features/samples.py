@@ -86,7 +86,7 @@ def count_frames(num_samples: int, frame_length: int, frame_shift: int) -> int:
     return num_frames(num_samples, frame_length, frame_shift)
 
 
-def check_frames(frame_length: int, frame_shift: int) -> tuple[int, int]:
+def check_frame_lengths(frame_length: int, frame_shift: int) -> tuple[int, int]:
     """Both lengths in samples.
 
     Raises
@@ -101,7 +101,7 @@ def check_frames(frame_length: int, frame_shift: int) -> tuple[int, int]:
 
 
 def check_features(features: Sequence[str], choices: Sequence[str]) -> tuple[str, ...]:
-    """The names of the features that an extractor shall compute.
+    """The names of the features that an extractor is to compute.
 
     Raises
     ------
@@ -123,7 +123,7 @@ def check_positive(options: object, *names: str) -> None:
 
 
 def check_natural(options: object, *names: str) -> None:
-    """Refuse numbers of things below 1."""
+    """Refuse options below 1."""
     for name in names:
         if getattr(options, name) < 1:
             _refuse(options, name, "1 or more")

@@ -22,7 +22,12 @@ from sdtools.features.kernels import (
     extract,
     extract_triangular,
 )
-from sdtools.features.samples import check_features, check_frames, check_samples, count_frames
+from sdtools.features.samples import (
+    check_features,
+    check_frame_lengths,
+    check_samples,
+    count_frames,
+)
 from sdtools.features.triangular import triangular_weights
 
 FEATURES = ("cf", "cm", "cfcm")
@@ -99,7 +104,7 @@ class SubbandExtractor:
         self.output_names = tuple(self.outputs)
         if self.features != ("cf",):
             check_num_ceps(envelope.num_ceps, self.num_bands)
-        self.length, self.shift = check_frames(
+        self.length, self.shift = check_frame_lengths(
             envelope.frame_length(sample_rate_hz), envelope.frame_shift(sample_rate_hz)
         )
         bank_denominators = self.bank.denominators

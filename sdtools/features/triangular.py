@@ -13,7 +13,7 @@ import numpy as np
 from sdtools.errors import SdError
 from sdtools.features.envelope import EnvelopeOptions, check_num_ceps
 from sdtools.features.filterbank import FilterBankOptions, band_edges_hz
-from sdtools.features.samples import check_frames
+from sdtools.features.samples import check_frame_lengths
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ class TriangularOptions:
         """Samples in a frame, and from one frame to the next."""
         lengths_ms = self.frame_length_ms, self.frame_shift_ms
         length, shift = (round(ms * sample_rate_hz / 1000) for ms in lengths_ms)
-        return check_frames(length, shift)
+        return check_frame_lengths(length, shift)
 
 
 def triangular_weights(edges_hz: np.ndarray, freqs_hz: np.ndarray) -> np.ndarray:

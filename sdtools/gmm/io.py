@@ -27,7 +27,7 @@ from sdtools.tables.input import open_input
 from sdtools.tables.objects import encode
 from sdtools.tables.output import makes_file, open_output
 
-MAX_BYTES = 1 << 28  # 256 MiB: a larger file is no model
+MAX_BYTES = 1 << 28  # 256 MiB: a larger file is not a model
 FLAGS = 7  # of the statistics: means 1, variances 2, weights 4; an update needs all of them
 MAX_RATIO, SMALL_BYTES = 2, 1 << 20  # a larger .npz array has at most so many times its packed size
 NPZ_NAMES = ("weights", "means", "variances")
@@ -196,12 +196,12 @@ def read_stats(path: str | os.PathLike[str]) -> GmmStats:
 
 
 def copy_settings(gmm: str, gmm_out: str) -> None:
-    """Copy the settings beside a model to beside another one, before that is written.
+    """Copy the .conf of a model to that of another model, before that model is written.
 
     Raises
     ------
     SdError
-        If there are none to copy, but some beside the other one.
+        If the first model has no .conf, but the other one has.
     """
     if not makes_file(gmm_out):
         return
@@ -225,7 +225,7 @@ def _read_bytes(path: str | os.PathLike[str]) -> bytes:
     with open_input(str(path)) as source:
         if (source.size or 0) > MAX_BYTES:
             got, need = f"{source.size} bytes", f"at most {MAX_BYTES} bytes"
-            hint = "This is an archive, not a model. Give a file of sd-train-gmm"
+            hint = "This is an archive, not a model. Give a file that sd-train-gmm wrote"
             raise SdError(path, "size", got=got, need=need, hint=hint)
         return bytes(source.read_all())
 
@@ -266,7 +266,7 @@ class _Parser:
         self.position = 2 if self.is_binary else 0
 
     def take(self, pattern: bytes, need: str) -> re.Match[bytes]:
-        """Match at the position, behind blanks in text, and go on from its end."""
+        """Match at the position, after blanks in text, and go on from the end of the match."""
         blanks = b"" if self.is_binary else rb"\s*"
         match = re.compile(blanks + pattern, re.DOTALL).match(self.data, self.position)
         if not match:

@@ -139,7 +139,7 @@ def check_frames(frames: Any, dim: int | None = None) -> np.ndarray:
 
 
 def _check_each(is_usable: np.ndarray, frames: np.ndarray, start: int = 0) -> None:
-    """Refuse the first frame of which something is not usable; `start` is added to its number."""
+    """Refuse the first frame with an unusable value; `start` is added to its number."""
     if not is_usable.all():
         bad = int(np.argmin(is_usable.reshape(len(frames), -1).all(axis=1)))
         raise SdError(

@@ -88,7 +88,7 @@ class Reseeding(NamedTuple):
     component: int
     source: int
     weight: float
-    """Of the source before."""
+    """Of the source, before it was halved."""
 
     def __str__(self) -> str:
         source = f"component {self.source} of weight {self.weight:.4g}"
@@ -110,7 +110,7 @@ def update(stats: GmmStats, variance_floor: float = 0.1) -> Update:
     stats : GmmStats
     variance_floor : float in [0, 1]
         Least variance as a share of the components' weighted mean variance in that dimension;
-        `MIN_VARIANCE` holds besides.
+        `MIN_VARIANCE` applies as well.
 
     Returns
     -------
@@ -164,9 +164,10 @@ def update(stats: GmmStats, variance_floor: float = 0.1) -> Update:
 def split(gmm: DiagGmm) -> DiagGmm:
     """Model of 2K components: each one in two halves, a deviation below and above its mean.
 
-    Only the dimension of the largest variance moves. Of variances within `TIE` of the largest it
-    is the first, so that features that differ in their last digits give models that differ in
-    theirs (`test_rounding_of_normalised_features_does_not_choose_the_model`).
+    Only the mean in the dimension of the largest variance moves. If several variances are within
+    `TIE` of the largest, the first of these dimensions counts: so features that differ in their
+    last digits give models that differ only in theirs
+    (`test_rounding_of_normalised_features_does_not_choose_the_model`).
     """
     rows = np.arange(len(gmm.weights))
     near_widest = gmm.variances >= (1 - TIE) * gmm.variances.max(axis=1, keepdims=True)
@@ -184,7 +185,7 @@ class EmPass(NamedTuple):
     number: int
     num_passes: int
     subsample: int
-    """Every which frame is used."""
+    """Every n-th frame is used."""
     is_split_after: bool
     """Whether the components are then split."""
 
@@ -347,7 +348,7 @@ def too_few_frames(who: str, num_frames: int, num_components: int) -> SdError:
 
 
 def _batches(arrays: Iterable[np.ndarray], step: int) -> Iterator[list[np.ndarray]]:
-    """Lists of arrays with every `step`-th frame of each given one.
+    """Lists of arrays with every `step`-th frame of each given array.
 
     An array has at most `BLOCK` rows, a list at least that many.
     """

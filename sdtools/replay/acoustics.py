@@ -148,7 +148,7 @@ def _same_level(samples: np.ndarray, reference: np.ndarray) -> np.ndarray:
 
 
 def check_audible(samples: np.ndarray) -> np.ndarray:
-    """Samples in float64; refused if they are silent, or no samples of one channel."""
+    """Samples in float64; refuses silence, and all that `check_samples` refuses."""
     samples = check_samples(samples)
     if not samples.any():
         raise SdError("samples", "they are digital silence", hint="Leave this recording out")

@@ -94,7 +94,7 @@ class Devices:
 
 @dataclass(frozen=True)
 class Attack:
-    """How one replayed copy comes about.
+    """How one replayed copy is made.
 
     Parameters
     ----------
@@ -191,7 +191,7 @@ def devices_of(options: SimulationOptions, rate_hz: int) -> Devices:
     Raises
     ------
     SdError
-        If the folder of impulse responses has none, or a file that is none.
+        If the folder of impulse responses has no sound file, or one of them cannot be used.
     """
     rng = np.random.default_rng([options.seed, 1])
     devices = draw_devices(
@@ -240,7 +240,7 @@ def draw_live_recording(rng: np.random.Generator, snr_db: float) -> Recording:
 
 
 def draw_attack(options: SimulationOptions, devices: Devices, key: str, number: int) -> Attack:
-    """Draw copy `number` of a recording; nothing else that is simulated changes it."""
+    """Draw copy `number` of a recording; the draw does not depend on other recordings or copies."""
     seed = (options.seed, 2, zlib.crc32(key.encode()), number)
     rng = np.random.default_rng(seed)
     env, playback, recorder = (

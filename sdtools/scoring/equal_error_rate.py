@@ -40,7 +40,7 @@ class TiesWarning(EerWarning):
 
 
 def read_eer(scores: SortedScores, method: str = "interp") -> tuple[Eer, list[EerWarning]]:
-    """`eer` of sorted scores, and the warnings that it deserves."""
+    """`eer` of sorted scores, and the warnings about it."""
     if method not in EER_METHODS:
         raise SdError("eer", "method", got=repr(method), need=" or ".join(EER_METHODS))
     points = _around_eer(scores)

@@ -169,7 +169,7 @@ def read_evaluation(path: str) -> Evaluation:
     Raises
     ------
     SdError
-        If it is no evaluation, or an input is a command, which reading results must not run.
+        If it is not an evaluation, or if an input is a command: reading results runs none.
     """
     record = read_json(path, "evaluation", NEED, HINT)
     try:

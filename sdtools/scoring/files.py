@@ -162,12 +162,12 @@ def check_complete(
 
 
 def parse_number(text: str) -> float:
-    """`text` as a number; -inf and inf are numbers, NaN is none.
+    """`text` as a number; -inf and inf are numbers, NaN is not.
 
     Raises
     ------
     ValueError
-        Also for what only Python takes for a number.
+        Also for forms that only Python accepts, such as `1_0`.
 
     Examples
     --------

@@ -31,8 +31,8 @@ def read_fusion(path: str) -> tuple[Fusion, list[str]]:
     Raises
     ------
     SdError
-        If the file is no JSON, has other fields, a value that is not a finite number, or not one
-        weight for each system.
+        If the file is not JSON, has other fields or a value that is not a finite number, or does
+        not have one weight for each system.
     """
     record = read_json(path, "fusion", NEED, HINT, allow_pipes=True)
     try:

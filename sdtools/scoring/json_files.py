@@ -26,8 +26,8 @@ def read_json(path: str, what: str, need: str, hint: str, allow_pipes: bool = Fa
     Raises
     ------
     SdError
-        If it is too large, no JSON, no UTF-8 or nested too deeply, or if a number is not finite or
-        has more than 64 bits.
+        If it is too large, not JSON, not UTF-8 or nested too deeply, or if a number is not finite
+        or has more than 64 bits.
     """
     with open_input(path, allow_pipes) as source:
         if (source.size or 0) > MAX_JSON_BYTES:
@@ -36,7 +36,7 @@ def read_json(path: str, what: str, need: str, hint: str, allow_pipes: bool = Fa
         data = source.read_all()
     try:
         value = json.loads(data, parse_int=_integer, parse_float=_number, parse_constant=_number)
-        json.dumps(value, ensure_ascii=False).encode()  # a lone surrogate is no UTF-8
+        json.dumps(value, ensure_ascii=False).encode()  # fails for a lone surrogate
     except RecursionError:
         got = "lists that are nested too deeply"
         raise SdError(path, what, got=got, need=need, hint=hint) from None
@@ -81,7 +81,7 @@ class Fields:
     Raises
     ------
     SdError
-        If the value is no object; later, if a field is missing or of another kind.
+        If the value is not an object; later, if a field is missing or of another kind.
     """
 
     def __init__(self, value: Any, name: str = ""):

@@ -285,8 +285,8 @@ def t_eer(cm: SortedScores, asv: AsvScores) -> float | None:
     low, high = (_between(total, asv_spoof, v, side) for side in ("left", "right"))
     cm_low, cm_high = (_between(genuine, cm_spoof, g, side) for side in ("left", "right"))
     solved = (cm_low * low - n / v <= ROUNDING) & (cm_high * high - n / v >= -ROUNDING)
-    before, behind = cm_high * low - n / v, cm_low * high - n / v  # s S - g N on both sides of v
-    crossed = np.append((behind[:-1] * before[1:] < 0) & (np.abs(before[1:]) > ROUNDING), False)
+    before, after = cm_high * low - n / v, cm_low * high - n / v  # s S - g N on both sides of v
+    crossed = np.append((after[:-1] * before[1:] < 0) & (np.abs(before[1:]) > ROUNDING), False)
     if not (solved | crossed).any():
         return None
     i = int(np.argmax(solved | crossed))

@@ -56,7 +56,7 @@ def check_scores(scores: np.ndarray, allow_missing: bool = False) -> None:
                 "scores",
                 got=f"{low:g} to {high:g}",
                 need=f"at most {MAX_SIZE:g}, and differences of at least {1 / MAX_SIZE:g}",
-                hint="They are no log-likelihood ratios. Check where they come from",
+                hint="They are not log-likelihood ratios. Check where they come from",
             )
 
 

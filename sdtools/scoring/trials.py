@@ -25,7 +25,7 @@ MAX_NAMES = 10  # of utterances in a message
 
 @dataclass(frozen=True)
 class JoinOptions:
-    """What happens with utterances that a score file lacks."""
+    """What happens to utterances that a score file lacks."""
 
     missing: str = field(
         default="error",
@@ -38,7 +38,7 @@ class JoinOptions:
 
 @dataclass(frozen=True)
 class FusionJoinOptions:
-    """The same where scores are fused."""
+    """`JoinOptions` of the commands that fuse scores."""
 
     missing: str = field(
         default="error",
@@ -200,7 +200,7 @@ def read_conditions(utt2label: str, column: str, utts: Sequence[str]) -> dict[st
     Raises
     ------
     SdError
-        If the labels are no plain file, or the table does not exist or lacks an utterance; with
+        If the labels are not a plain file, or the table does not exist or lacks an utterance; with
         file and line: if a line is not `utterance condition`, or an utterance comes twice.
     """
     if not os.path.isfile(utt2label):

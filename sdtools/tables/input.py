@@ -19,14 +19,14 @@ import numpy as np
 
 from sdtools.errors import SdError
 
-AHEAD_BYTES = 512  # read behind an array: the next key and header cost no system call
+AHEAD_BYTES = 512  # read after an array, so that the next key and header need no system call
 BUFFER_BYTES = 1 << 16  # for text and streams
-MAX_DRAIN_BYTES = 1 << 24  # read behind the last object: a few numbers, the end of a sound file
+MAX_DRAIN_BYTES = 1 << 24  # read after the last object: a few numbers, the end of a sound file
 MAX_OFFSET_DIGITS = 18
 FIFO_PATIENCE_SEC = 10  # for another program to open the other end of a named pipe
 DESCRIPTOR = re.compile(r"/dev/(stdin|stdout|stderr)|/(?:dev|proc/self)/fd/([0-9]{1,9})")
-TABLE = re.compile(r"(\w+,)*(ark|scp)(,\w+)*:")  # the name of a table begins so, a file's does not
-SHELL = ["bash", "-o", "pipefail", "-c"]  # every program of a pipeline counts
+TABLE = re.compile(r"(\w+,)*(ark|scp)(,\w+)*:")  # how the name of a table begins
+SHELL = ["bash", "-o", "pipefail", "-c"]  # a pipeline fails if any of its programs fails
 
 
 class Input:
@@ -83,7 +83,7 @@ class Input:
         self._bytes = bytearray(BUFFER_BYTES)
         self._buffer = memoryview(self._bytes)
         # Place of the buffer's first byte, and number of its bytes. The position is always
-        # among them or right behind.
+        # among them or right after.
         self._base = self._stop = 0
         try:
             if self.process is None and not is_standard:
@@ -148,7 +148,7 @@ class Input:
         raise SdError(self.where, what, hint="Check the disk") from None
 
     def _fill(self, size: int = AHEAD_BYTES) -> int:
-        """Read on behind what is left in the buffer; return the number of new bytes."""
+        """Read more bytes after those left in the buffer; return the number of new bytes."""
         rest = self._bytes[self.position - self._base : self._stop]
         self._buffer[: len(rest)] = rest
         self._base, self._stop = self.position, len(rest)
@@ -172,7 +172,7 @@ class Input:
         return self._buffer[start:stop].tobytes()
 
     def read(self, num_bytes: int) -> bytearray | memoryview:
-        """Return exactly so many bytes; more than the file holds take no memory."""
+        """Return exactly `num_bytes`; too large a number fails before memory is allocated."""
         start = self.position - self._base
         stop = start + num_bytes
         if stop <= self._stop:
@@ -181,7 +181,7 @@ class Input:
         return self._read_stream(num_bytes) if self.size is None else self._read_file(num_bytes)
 
     def _read_file(self, num_bytes: int) -> memoryview:
-        """Bytes of a regular file and, into the buffer, some behind them in one call."""
+        """Bytes of a regular file; the same call reads some bytes after them into the buffer."""
         position = self.position
         self._base, self._stop = position, 0
         if position + num_bytes > cast(int, self.size):
@@ -203,7 +203,7 @@ class Input:
         return data
 
     def _take(self, most: int, end: bytes | None = None) -> memoryview:
-        """Next bytes at hand, at most `most` and none behind `end`; empty only at the end.
+        """Next available bytes, at most `most` and none after `end`; empty only at the end.
 
         The view must be used at once.
         """
@@ -218,7 +218,7 @@ class Input:
         return self._buffer[start:stop]
 
     def _read_stream(self, num_bytes: int) -> bytearray:
-        """Bytes of a stream; memory grows with what comes."""
+        """Bytes of a stream; memory grows only as they arrive."""
         data, start = bytearray(), self.position
         while (missing := num_bytes - len(data)) and (piece := self._take(missing)):
             data += piece
@@ -228,14 +228,14 @@ class Input:
         return data
 
     def read_line(self) -> bytes:
-        """Return the bytes up to and with the newline; at the end, what is left."""
+        """Return the bytes up to and including the newline; at the end, the rest."""
         line = bytearray()
         while not line.endswith(b"\n") and (piece := self._take(BUFFER_BYTES, b"\n")):
             line += piece
         return bytes(line)
 
     def read_all(self) -> bytes:
-        """Return the bytes that are left; a command must have ended well."""
+        """Return the bytes that are left; refuse them if the command has failed."""
         data = bytearray()
         while piece := self._take(BUFFER_BYTES):
             data += piece
@@ -252,7 +252,7 @@ class Input:
         return False
 
     def finish(self) -> None:
-        """Close after the last read; a command must have ended well."""
+        """Close after the last read; raise an error if the command has failed."""
         if self.process is not None:
             if not self.drain():
                 what = "the command writes more than one object"
@@ -320,7 +320,7 @@ def check_status(name: str, process: subprocess.Popen[bytes]) -> None:
 
 @contextmanager
 def open_input(rxfilename: str, allow_pipes: bool = True) -> Iterator[Input]:
-    """Open an `Input`; at the end of the with-block a command must have ended well."""
+    """Open an `Input`; the with-block ends with an error if the command has failed."""
     source = Input(rxfilename, allow_pipes)
     try:
         yield source
@@ -367,7 +367,7 @@ def index_pairs(pairs: list[tuple[str, str]], name: str) -> dict[str, str]:
     Raises
     ------
     SdError
-        If a key comes twice.
+        If a key occurs twice.
     """
     table = dict(pairs)
     if len(table) < len(pairs):

@@ -38,7 +38,7 @@ KINDS = {
 }
 NUM_DIMS = {"matrix": 2, "vector": 1, "int_vector": 1}
 MATRIX_SIZE, VECTOR_SIZE = struct.Struct("<bibi"), struct.Struct("<bi")
-HEADS = {  # mark and tag: kind, header behind them
+HEADS = {  # mark and tag: kind, and the header after them
     b"\0BFM ": ("matrix", MATRIX_SIZE),
     b"\0BDM ": ("matrix", MATRIX_SIZE),
     b"\0BFV ": ("vector", VECTOR_SIZE),
@@ -51,7 +51,7 @@ TAG_BYTES, HEAD_BYTES = 5, 22
 ROW, BLANK = re.compile(rb"[^\n;]+"), re.compile(rb"\s")
 PIECE_BYTES = 1 << 16  # of text split at once: a word takes many times its letters
 LONG_NUMBER = re.compile(rb"[1-9](\.?[0-9]){7}")  # more than the 7 digits that Kaldi writes
-MAX_OVERHANG = 3  # rows past the end, from which Kaldi refuses a range instead of clipping it
+MAX_OVERHANG = 3  # Kaldi clips a range that ends at most so many rows past the last row
 
 
 def is_word(text: str) -> bool:
@@ -60,12 +60,12 @@ def is_word(text: str) -> bool:
 
 
 def _wrong_object(where: str, kind: str, head: bytes) -> SdError:
-    """The error for an object of another kind, by its first bytes behind the binary mark."""
+    """The error for an object of another kind, by its first bytes after the binary mark."""
     stored = HEADS.get(b"\0B" + head[:3])
     found = KINDS[stored[0]] if stored else f"{head[:20]!r}"
     if head[:3] == b"PKL":
         found = "a pickled Python object, which could run any program"
-    hint = "Name another table, or read this one as what it is"
+    hint = "Name another table, or use a command for this kind of table"
     return SdError(where, "object", got=found, need=KINDS[kind], hint=hint)
 
 
@@ -107,7 +107,7 @@ def _read_compressed(source: Input) -> np.ndarray:
 
 
 def _is_single(word: bytes, single: float) -> bool:
-    """Whether a number comes back from float32 with as many digits as it has."""
+    """Whether float32 keeps all digits of a number."""
     num_digits = len(word.lower().partition(b"e")[0].replace(b".", b"").lstrip(b"+-0"))
     return float(f"{single:.{num_digits}g}") == float(word)
 
@@ -263,7 +263,7 @@ def apply_range(value: Any, bounds: str, where: str) -> np.ndarray:
     Raises
     ------
     SdError
-        If this is no range, or not within the value.
+        If `bounds` is not a range, or exceeds the value.
     """
     parts = bounds.split(",")
     num_dims = value.ndim if isinstance(value, np.ndarray) and value.dtype.kind == "f" else 0
@@ -287,7 +287,7 @@ def apply_range(value: Any, bounds: str, where: str) -> np.ndarray:
 
 
 def encode(value: Any, kind: str, text: bool, compression_method: int = 0) -> bytes:
-    """Return the bytes of a value as Kaldi writes them behind the key.
+    """Return the bytes of a value as Kaldi writes them after the key.
 
     Matrices and vectors of float64 stay so, with 17 digits in text. Compressed ones
     (`compression_method` 1 to 7, Kaldi's) and all others are float32, with 7 digits in text.

@@ -85,7 +85,7 @@ class RandomTable:
         return value
 
     def _check_order(self, key: str, where: str) -> None:
-        """Refuse a key that is not behind the one before it."""
+        """Refuse a key that does not sort after the previous one."""
         if key <= self._last_read:
             got, need = f"{key} after {self._last_read}", "byte order under option s"
             hint = "Sort with LC_ALL=C, or leave out the option"
@@ -134,7 +134,7 @@ class RandomTable:
                 got, hint = f"{entry.key} again", "Write the archive again"
                 raise SdError(entry.where, "key", got=got, need="every key once", hint=hint)
         except SdError as e:
-            self._error = e  # stays: a key behind the damage is not absent
+            self._error = e  # kept, because a key after the damage may exist
             raise
         if self._called_sorted:
             self._values.clear()

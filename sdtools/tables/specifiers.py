@@ -1,7 +1,7 @@
 """Names of Kaldi tables, such as `ark,t:feats.ark` and `scp,p:feats.scp`.
 
-kaldiio lacks the options `b`, `bg`, `nf` and those that take another back (`np`), and opens names
-with blanks around them.
+kaldiio lacks the options `b`, `bg`, `nf` and those that cancel another (`np`), and opens names with
+blanks around them.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ from sdtools.errors import SdError
 from sdtools.tables.input import TABLE, split_offset
 
 PAIRS = {"o": "no", "s": "ns", "cs": "ncs", "p": "np", "bg": "nbg", "b": "t"}
-READ_OPTIONS = PAIRS | {off: on for on, off in PAIRS.items()}  # with the one that takes it back
+READ_OPTIONS = PAIRS | {off: on for on, off in PAIRS.items()}  # with the option that cancels it
 WRITE_OPTIONS = {"b": "t", "t": "b", "f": "nf", "nf": "f", "p": "np", "np": "p"}
 
 
 def _parse(specifier: str, opposites: dict[str, str]) -> tuple[str, set[str], str]:
     """Split `ark,t:name` into its form (`ark`, `scp`, `ark,scp`), its options, and the name.
 
-    `opposites` maps every known option to the one that takes it back.
+    `opposites` maps every known option to the one that cancels it.
     """
     head, colon, name = specifier.partition(":")
     form: list[str] = []
@@ -53,7 +53,7 @@ def parse_rspecifier(rspecifier: str) -> tuple[str, set[str], str]:
     Raises
     ------
     SdError
-        If this is no name of a table to read.
+        If this does not name a table to read.
     """
     form, options, name = _parse(rspecifier, READ_OPTIONS)
     if form == "ark,scp" or name.startswith("|"):
@@ -77,7 +77,7 @@ def parse_wspecifier(wspecifier: str) -> tuple[set[str], str | None, str | None]
     Raises
     ------
     SdError
-        If this is no name of a table to write.
+        If this does not name a table to write.
     """
     form, options, name = _parse(wspecifier, WRITE_OPTIONS)
     if form == "scp":

@@ -2,8 +2,8 @@
 
 A table is named as on a Kaldi command line: `ark:feats.ark`, `scp,p:feats.scp`,
 `ark:gunzip -c feats.ark.gz |`, `ark,scp:feats.ark,feats.scp`, `ark,t:-`. Nothing is ever
-unpickled. A command runs if it stands in the table's own name; one in a line of a script file
-runs only with `allow_pipes`.
+unpickled. A command in the table's own name runs; one in a line of a script file runs only with
+`allow_pipes`.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from sdtools.tables.objects import KINDS, apply_range, encode, is_word, read_obj
 from sdtools.tables.output import Output
 from sdtools.tables.specifiers import parse_rspecifier, parse_wspecifier
 
-MAX_KEY_BYTES = 1 << 16  # more is damage, or no archive
+MAX_KEY_BYTES = 1 << 16  # a longer key means that the file is damaged, or is not an archive
 
 
 @dataclass(slots=True)
@@ -51,7 +51,7 @@ def _check_kind(specifier: str, kind: str) -> None:
 
 
 def _read_key(source: Input) -> str | None:
-    """Next key of an archive, None at the end; a blank behind it is taken, a newline is not."""
+    """Next key of an archive, None at the end; reads a blank after it too, but not a newline."""
     head = source.peek(most=AHEAD_BYTES)
     short = head.partition(b" ")[0]
     text = short.decode(errors="surrogateescape")
@@ -310,8 +310,8 @@ class TableWriter:
         Raises
         ------
         SdError
-            If the key is no word, comes again or is not in the script file, the value does not
-            fit the kind of table, or the disk is full.
+            If the key is not a word, was written before or is not in the script file, if the value
+            does not fit the kind of table, or if the disk is full.
         """
         if not is_word(key):
             need, hint = "printable text without blanks", "Rename the entry"

@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sdtools.audio.decoding import load_audio, write_audio
+from sdtools.audio.decoding import load_audio
+from sdtools.audio.encoding import write_audio
 from sdtools.bin import (
     compute_cqcc_feats,
     compute_feats,

@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 import numpy as np
 import pytest
 
-from sdtools.audio.decoding import load_audio, write_audio
+from sdtools.audio.decoding import load_audio
+from sdtools.audio.encoding import write_audio
 from sdtools.bin import compute_feats, detect, score_gmm, train_gmm
 from sdtools.detect.model import load_model, write_model
 from sdtools.errors import SdError

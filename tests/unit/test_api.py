@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 import sdtools
-from sdtools.audio.decoding import write_audio
+from sdtools.audio.encoding import write_audio
 
 ROOT = Path(__file__).parents[2]
 FLAGS = doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS

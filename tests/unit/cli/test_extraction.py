@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 import numpy as np
 import pytest
 
-from sdtools.audio.decoding import load_audio, write_audio
+from sdtools.audio.decoding import load_audio
+from sdtools.audio.encoding import write_audio
 from sdtools.cli.extraction import feature_command, run_feature_command
 from sdtools.features.front_ends import FRONT_ENDS, FrontEnd
 from sdtools.tables.table import open_table

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from sdtools.features.samples import (
     MAX_PEAK,
     check_features,
-    check_frames,
+    check_frame_lengths,
     check_natural,
     check_positive,
     check_samples,
@@ -65,10 +65,10 @@ def test_num_frames_counts_whole_frames(num_samples, length, shift):
 
 
 def test_frames_of_no_samples():
-    assert check_frames(2, 1) == (2, 1)
+    assert check_frame_lengths(2, 1) == (2, 1)
     for length, shift in ((1, 1), (2, 0)):
         with fails(got=f"{length} samples every {shift}"):
-            check_frames(length, shift)
+            check_frame_lengths(length, shift)
 
 
 @pytest.mark.parametrize("features", [(), ("cf", "cf"), ("xx",), "cf"])

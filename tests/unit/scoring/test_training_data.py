@@ -79,7 +79,7 @@ def test_scores_that_no_llr_can_have(train, factor):
     with pytest.raises(SdError) as info:
         train(scores * factor, is_genuine)
     error = info.value
-    assert error.who == "system 1" and "no log-likelihood ratios" in error.hint
+    assert error.who == "system 1" and "not log-likelihood ratios" in error.hint
     assert error.got == f"{-2 * factor:g} to {2 * factor:g}"
     assert error.need == "at most 1e+100, and differences of at least 1e-100"
     train(scores * 1e99, is_genuine)
