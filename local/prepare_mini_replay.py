@@ -204,7 +204,7 @@ def pieces_of_speakers(folder: Path) -> dict[str, list[Piece]]:
     pieces: dict[str, list[Piece]] = {}
     num_short = 0
     for path in find_sounds(folder):
-        header = read_header(path)
+        header = read_header(path, count=True)
         if header.rate_hz < RATE_HZ:
             got, need = f"{header.rate_hz} Hz", f"{RATE_HZ} Hz or more"
             hint = "Remove the file from --speech-dir"

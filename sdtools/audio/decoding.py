@@ -4,27 +4,25 @@ from __future__ import annotations
 
 import itertools
 import os
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from io import BytesIO
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 import numpy as np
 import soundfile
 
+from sdtools.audio.claims import STREAM_BYTES, Stream
 from sdtools.errors import SdError
 from sdtools.features.samples import MAX_PEAK
 from sdtools.tables.input import Input, open_input
 
 BLOCK_FRAMES = 1 << 16
 RATES_HZ = 1000, 768000  # beyond them a header is damaged, and resampling would take gigabytes
-MAX_FRAMES = 1 << 40  # a header with more does not know its length
-STREAM_BYTES = 0x7FFFF000  # in a WAV header, this length or more means "written into a pipe"
 
 
 class Header(NamedTuple):
-    """What the header of a sound file promises."""
+    """Form of a recording."""
 
     rate_hz: int
     num_channels: int
@@ -97,21 +95,19 @@ def read_sound(
     source: Input, sample_rate_hz: int | None, channel: int | None
 ) -> tuple[np.ndarray, int]:
     """Return what `load_audio` returns of an open file, or of the RIFF wave at its position."""
-    with _open_sound(source) as (who, sound):
-        rate_hz = sound.samplerate
+    with _sound_file(source) as (who, file), _open_stream(who, file) as stream:
+        rate_hz = stream.samplerate
         if sample_rate_hz not in (None, rate_hz):
             need, hint = f"{sample_rate_hz} Hz", "Resample it, for example with sox"
             raise SdError(who, "sample rate", got=f"{rate_hz} Hz", need=need, hint=hint)
         _check_rate(who, rate_hz)
-        column = _channel_of(who, sound.channels, channel)
+        column = _channel_of(who, stream.channels, channel)
         data = bytearray()  # a list of blocks would have to be copied
-        while len(block := sound.read(BLOCK_FRAMES, dtype="float64", always_2d=True)):
+        for block in _blocks(stream):
             data += block[:, column].tobytes()
         samples = np.frombuffer(data)
-        if len(samples) < sound.frames or _is_cut(sound.extra_info):
+        if stream.is_cut(len(samples)):
             raise _cut_short(who, len(samples))
-    if not len(samples):
-        raise SdError(who, "number of samples", got=0, need="1 or more", hint="Remove the entry")
     _check_samples(who, samples, rate_hz)
     return samples, rate_hz
 
@@ -128,56 +124,78 @@ def read_windows(
     SdError
         As `load_audio`.
     """
-    with open_input(str(path), allow_pipes) as source, _open_sound(source) as (who, sound):
-        if sound.frames > MAX_FRAMES:
-            what, hint = "the header does not tell the length", "Write the sound to a file"
-            raise SdError(who, what, need="not written into a pipe", hint=hint)
-        if _is_cut(sound.extra_info):
-            raise _cut_short(who, sound.frames)
-        rate_hz = sound.samplerate
-        _check_rate(who, rate_hz)
-        num_windows = max(1, -(-sound.frames // int(window_sec * rate_hz)))
-        edges = np.linspace(0, sound.frames, num_windows + 1).astype(int).tolist()
-        for first, end in itertools.pairwise(edges):
-            samples = sound.read(end - first, dtype="float64", always_2d=True)
-            if len(samples) < end - first:
-                raise _cut_short(who, first + len(samples))
-            if not end:
-                raise SdError(who, "number of samples", got=0, need="1 or more")
-            _check_samples(who, samples, rate_hz, first)
-            yield Window(first / rate_hz, sound.frames / rate_hz, samples, rate_hz)
+    with open_input(str(path), allow_pipes) as source, _sound_file(source) as (who, file):
+        num_frames = _count_frames(who, file)
+        with _open_stream(who, file) as stream:
+            rate_hz = stream.samplerate
+            num_windows = max(1, -(-num_frames // int(window_sec * rate_hz)))
+            starts = (int(i * (num_frames / num_windows)) for i in range(num_windows))
+            for first, end in itertools.pairwise(itertools.chain(starts, [num_frames])):
+                samples = stream.read(end - first, dtype="float64", always_2d=True)
+                if len(samples) < end - first:
+                    raise _cut_short(who, first + len(samples))
+                _check_samples(who, samples, rate_hz, first)
+                yield Window(first / rate_hz, num_frames / rate_hz, samples, rate_hz)
 
 
-def read_header(path: str | os.PathLike[str]) -> Header:
-    """Return what the header of a sound file promises.
+def read_header(path: str | os.PathLike[str], count: bool = False) -> Header:
+    """Return sample rate, channels and, only if `count`, the number of frames of a sound file.
 
     Raises
     ------
     SdError
-        If it is not a sound file.
+        If it is not a sound file, or, if `count`, as `load_audio`.
     """
-    with open_input(str(path), allow_pipes=False) as source, _open_sound(source) as (_, sound):
-        return Header(sound.samplerate, sound.channels, sound.frames)
+    with open_input(str(path), allow_pipes=False) as source, _sound_file(source) as (who, file):
+        with _open_stream(who, file) as stream:
+            header = Header(stream.samplerate, stream.channels, 0)
+        return header._replace(num_frames=_count_frames(who, file)) if count else header
+
+
+def _count_frames(who: str, file: BinaryIO) -> int:
+    """Number of frames of a sound, by decoding it if its header is not reliable."""
+    with _open_stream(who, file) as stream:
+        _check_rate(who, stream.samplerate)
+        num_frames = stream.claimed_frames or 0
+        if stream.is_counted:
+            num_frames = sum(map(len, _blocks(stream)))
+        if stream.is_cut(num_frames):
+            raise _cut_short(who, num_frames)
+        return num_frames
+
+
+def _blocks(stream: Stream) -> Iterator[np.ndarray]:
+    """All samples of a stream, shape (num_frames, num_channels) a block."""
+    while len(block := stream.read(BLOCK_FRAMES, dtype="float64", always_2d=True)):
+        yield block
 
 
 @contextmanager
-def _open_sound(source: Input) -> Iterator[tuple[str, soundfile.SoundFile]]:
-    """The sound of an input and its name for messages; errors of libsndfile become ours."""
+def _sound_file(source: Input) -> Iterator[tuple[str, BinaryIO]]:
+    """The name of an input for messages, and its bytes from their beginning."""
     who = source.where if source.position else source.name
-    file: bytes | BytesIO
     if source.position:
-        file = BytesIO(_read_riff(source))
+        yield who, BytesIO(_read_riff(source))
     elif source.size is None:
-        file = BytesIO(source.read_all())
+        yield who, BytesIO(source.read_all())
     else:
-        file = os.fsencode(source.name)  # soundfile refuses a str that is not UTF-8
+        with open(source.name, "rb") as file:
+            yield who, file
+
+
+@contextmanager
+def _open_stream(who: str, file: BinaryIO) -> Iterator[Stream]:
+    """The sound in a file; errors of libsndfile become ours."""
     try:
-        with soundfile.SoundFile(file) as sound:
-            yield who, sound
-    except (soundfile.SoundFileError, TypeError) as error:
-        got = repr(getattr(error, "error_string", str(error)))
+        with Stream(file) as stream:
+            yield stream
+            error = stream.view and stream.view.error
+    except (soundfile.SoundFileError, TypeError) as e:  # TypeError: samples without a header
+        got = repr(getattr(e, "error_string", str(e)))
         need = "a whole file in a format that libsndfile reads"
         raise SdError(who, "sound", got=got, need=need, hint="Check the file") from None
+    if error:
+        raise SdError(who, f"cannot read: {error.strerror}", hint="Check the disk")
 
 
 def _read_riff(source: Input) -> bytes | bytearray | memoryview:
@@ -213,6 +231,10 @@ def _channel_of(who: str, num_channels: int, channel: int | None) -> int:
 
 def _check_samples(who: str, samples: np.ndarray, rate_hz: int, first: int = 0) -> None:
     """Refuse NaN, infinity and huge values in (num_samples,) or (num_samples, num_channels)."""
+    if not len(samples):
+        raise SdError(
+            who, "number of samples", got=0, need="1 or more", hint="Remove the recording"
+        )
     is_good = np.abs(samples) <= MAX_PEAK  # false for NaN
     if not is_good.all():
         place = int(np.argmin(is_good))
@@ -220,12 +242,6 @@ def _check_samples(who: str, samples: np.ndarray, rate_hz: int, first: int = 0) 
         what = f"sample {first + i} ({(first + i) / rate_hz:.3f} s)"
         need = f"a finite number up to {MAX_PEAK:g} (full scale is 1)"
         raise SdError(who, what, got=got, need=need, hint="Repair or remove the file")
-
-
-def _is_cut(log: str) -> bool:
-    """Whether libsndfile found a header that promises more than there is."""
-    claims = [int(claim) for claim in re.findall(r"ata[^:\n]*: (\d+) \(should be", log)]
-    return "rame count" in log or any(claim < STREAM_BYTES for claim in claims)
 
 
 def _cut_short(who: str, num_samples: int) -> SdError:

@@ -298,8 +298,8 @@ ZOO = [
     ("riff_size_small.wav", riff(form(), DATA, size=1000), 49, 1),
     ("riff_size_large.wav", riff(form(), DATA, size=1 << 30), 49, 1),
     ("riff_size_pipe.wav", riff(form(), DATA, size=0xFFFFFFFF), 49, 1),
-    ("data_size_0.wav", put("<I", 40, 0), "number of samples: expected 1 or more.*, found 0", SAME),
-    ("data_size_half.wav", put("<I", 40, NUM_SAMPLES), 24, 1),
+    ("data_size_0.wav", put("<I", 40, 0), 49, 1),
+    ("data_size_half.wav", put("<I", 40, NUM_SAMPLES), 49, 1),
     ("data_size_odd.wav", put("<I", 40, 2 * NUM_SAMPLES - 1), 48, 1),
     (
         "data_size_double.wav",
@@ -370,6 +370,18 @@ ZOO = [
         cut(NUM_SAMPLES, form="AU"),
         "the file is cut short: expected more, as the header says, found 3988 samples",
         SAME,
+    ),
+    (
+        "piped.flac",
+        changed(lambda data: data.__setitem__(slice(22, 26), bytes(4)), form="FLAC"),
+        49,
+        1,
+    ),
+    (
+        "claims_less.flac",
+        changed(lambda data: data.__setitem__(slice(22, 26), b"\0\0\1\0"), form="FLAC"),
+        49,
+        1,
     ),
     (
         "broken_frame.flac",

@@ -32,7 +32,7 @@ import pytest
 import soundfile
 from form import IS_FULL
 
-from sdtools.audio import decoding as audio
+from sdtools.audio.decoding import load_audio, read_windows
 from sdtools.audio.encoding import write_audio
 from sdtools.audio.entries import open_audio
 from sdtools.bin import (
@@ -637,12 +637,12 @@ def wave_reader():
                 assert np.isfinite(entry.load()[0]).all()
 
     def windows():
-        for _, _, samples, _ in audio.read_windows("a.wav", 1.0):
+        for _, _, samples, _ in read_windows("a.wav", 1.0):
             assert np.isfinite(samples).all()
 
     calls = [lambda name=name: read(name) for name in ("ark:in", "scp:in.scp", "scp,p:in.scp")]
     return Reader(
-        seeds, [*calls, windows, lambda: audio.load_audio("a.wav", channel=0)], names_files=True
+        seeds, [*calls, windows, lambda: load_audio("a.wav", channel=0)], names_files=True
     )
 
 
