@@ -63,7 +63,7 @@ def body(context: Context) -> int:
         print(json.dumps(about, indent=2))
     if model.about.get("note"):
         context.log.info(f"{model_dir}: {model.about['note']}")
-    if names and math.isinf(model.threshold(options.threshold)):
+    if names and math.isinf(options.policy(model).threshold):
         what = f"the threshold {options.threshold} is infinite, because dev had too few trials"
         context.log.warning(SdError(model_dir, what, hint="Use another threshold"))
     results: list[Judgement] = []

@@ -13,6 +13,7 @@ import numpy as np
 from sdtools.audio.decoding import read_windows
 from sdtools.audio.folder import find_sounds
 from sdtools.detect.model import Model
+from sdtools.detect.policy import BAYES, Policy
 from sdtools.detect.quality import Quality, measure
 from sdtools.errors import SdError, UsageError, as_sd_error
 from sdtools.scoring.json_files import to_word
@@ -24,15 +25,19 @@ class DetectOptions:
     """How to decide, and which recordings are taken."""
 
     threshold: str = field(
-        default="eer",
+        default=BAYES,
         metadata={
-            "help": "which of the model's thresholds decides; --info shows them",
-            "choices": ("eer", "bayes", "false_alarm"),
+            "help": "what decides: prior and costs, or a threshold of the model, see --info",
+            "choices": (BAYES, "eer", "false_alarm"),
         },
     )
     prior: float = field(
         default=0.5,
         metadata={"help": "probability, before listening, that a recording is genuine"},
+    )
+    costs: tuple[float, ...] = field(
+        default=(1.0, 1.0),
+        metadata={"help": "Cmiss,Cfa: of rejecting genuine speech, of accepting a replay"},
     )
     channel: int | None = field(
         default=None, metadata={"help": "channel to judge, from 0; default: each"}
@@ -52,8 +57,26 @@ class DetectOptions:
     def __post_init__(self) -> None:
         if not 0 < self.prior < 1:
             raise UsageError("--prior", got=self.prior, need="more than 0 and less than 1")
+        costs = ",".join(f"{cost:g}" for cost in self.costs)
+        if len(self.costs) != 2 or not all(0 < cost < math.inf for cost in self.costs):
+            raise UsageError("--costs", got=costs, need="Cmiss,Cfa, two positive numbers")
+        if self.threshold != BAYES and self.costs != (1.0, 1.0):
+            got, hint = f"also --costs={costs}", "Leave out one of them"
+            raise UsageError(f"--threshold={self.threshold}", got=got, need="no costs", hint=hint)
         if not 1 <= self.window_sec <= 3600:
             raise UsageError("--window-sec", got=self.window_sec, need="1 to 3600")
+
+    def policy(self, model: Model) -> Policy:
+        """How this model decides.
+
+        Raises
+        ------
+        SdError
+            If the model lacks the threshold.
+        """
+        if self.threshold == BAYES:
+            return Policy.bayes(self.prior, (self.costs[0], self.costs[1]))
+        return Policy(self.threshold, model.threshold(self.threshold), self.prior)
 
 
 @dataclass(frozen=True)
@@ -90,33 +113,25 @@ class Judgement:
         Why the judgement is less reliable than usual.
     llr
         Calibrated log-likelihood ratio; None if the segment cannot be judged.
-    threshold
-        LLRs from here on are genuine.
-    prior
-        Probability, before listening, that the segment is genuine.
+    policy
+        How the LLR becomes a decision.
     """
 
     segment: Segment
     quality: Quality
     doubts: list[str]
     llr: float | None
-    threshold: float
-    prior: float
+    policy: Policy
 
     @property
     def decision(self) -> str | None:
         """`genuine` or `replayed`; None without an LLR."""
-        if self.llr is None:
-            return None
-        return "genuine" if self.llr >= self.threshold else "replayed"
+        return None if self.llr is None else self.policy.decide(self.llr)
 
     @property
     def posterior(self) -> float | None:
         """Probability that the segment is genuine; None without an LLR."""
-        if self.llr is None:
-            return None
-        log_odds = self.llr + math.log(self.prior) - math.log1p(-self.prior)
-        return 1 / (1 + math.exp(-log_odds)) if log_odds > -700 else 0.0
+        return None if self.llr is None else self.policy.posterior(self.llr)
 
     def to_json(self) -> dict[str, Any]:
         """The judgement as `--json` writes it."""
@@ -130,7 +145,10 @@ class Judgement:
             **asdict(self.quality),
         }
         if self.llr is not None:
-            record |= {"threshold": to_word(self.threshold), "prior": self.prior}
+            policy = self.policy
+            costs = list(policy.costs) if policy.name == BAYES else None
+            record |= {"policy": policy.name, "threshold": to_word(policy.threshold)}
+            record |= {"prior": policy.prior, "costs": costs}
         return record
 
 
@@ -198,8 +216,7 @@ def _judge_segment(
             llr = model.score_unchecked(samples, rate_hz)
         except ValueError as error:
             raise as_sd_error(error).within(segment.file) from error
-    threshold = model.threshold(options.threshold)
-    return Judgement(segment, quality, doubts, llr, threshold, options.prior)
+    return Judgement(segment, quality, doubts, llr, options.policy(model))
 
 
 def sentence(judgement: Judgement) -> str:
@@ -208,13 +225,16 @@ def sentence(judgement: Judgement) -> str:
     if llr is None:
         return f"{place}: no score, {judgement.quality.unusable_reason}"
     times = f"{math.exp(abs(llr)):.3g}" if abs(llr) < 700 else "more than 1e+304"
+    policy = judgement.policy
+    has_costs = policy.name == BAYES and policy.costs != (1.0, 1.0)
+    costs = f", costs {policy.costs[0]:g},{policy.costs[1]:g}" if has_costs else ""
     numbers = (
-        f"LLR {llr:+.2f}, threshold {judgement.threshold:+.2f}, "
-        f"P(genuine) {judgement.posterior:.3f} at prior {judgement.prior:g}"
+        f"LLR {llr:+.2f}, {policy.name} threshold {policy.threshold:+.2f}, "
+        f"P(genuine) {judgement.posterior:.3f} at prior {policy.prior:g}{costs}"
     )
     evidence = f"{times} times as probable if {'spoken live' if llr >= 0 else 'replayed'}"
-    doubts = "".join(f"; {doubt}" for doubt in judgement.doubts)
-    return f"{place}: {judgement.decision} ({numbers}): {evidence}{doubts}"
+    further = "".join(f"; {text}" for text in (policy.reason(llr), *judgement.doubts) if text)
+    return f"{place}: {judgement.decision} ({numbers}): {evidence}{further}"
 
 
 def summary_line(judgements: Sequence[Judgement]) -> str:

@@ -20,6 +20,7 @@ import numpy as np
 from sdtools import __version__
 from sdtools.audio.decoding import RATES_HZ
 from sdtools.audio.entries import AudioOptions
+from sdtools.detect.quality import measure
 from sdtools.errors import SdError, warn
 from sdtools.features.front_ends import load_front_end
 from sdtools.features.postprocess import PostOptions, postprocess
@@ -75,7 +76,7 @@ class Model:
     >>> model = load_model("exp/fusion/model")
     >>> samples = 0.1 * np.random.default_rng(0).standard_normal(16000)
     >>> llr = model.score(samples, 16000)
-    >>> "genuine" if llr >= model.threshold("eer") else "replayed"
+    >>> "genuine" if llr >= 0 else "replayed"  # Bayes, at prior 0.5 and equal costs
     'genuine'
     """
 
@@ -108,10 +109,12 @@ class Model:
         Raises
         ------
         SdError
-            If the samples or their rate cannot be used, or are shorter than a frame.
+            If the samples or their rate cannot be used, or if they are silence or too short.
         """
         samples = check_samples(samples)
         self.check_rate("Model.score", sample_rate_hz, allow_narrowband)
+        if reason := measure(samples, sample_rate_hz).unusable_reason:
+            raise SdError("Model.score", reason)
         if doubt := self.doubt_of_rate(sample_rate_hz):
             warn("Model.score", doubt)
         return self.score_unchecked(samples, sample_rate_hz)
@@ -153,7 +156,7 @@ class Model:
         return f"resampled from {rate}; the model was trained on {own_rate} recordings"
 
     def threshold(self, name: str) -> float:
-        """A threshold of the LLR: `eer`, `bayes` or `false_alarm`, set on the development data.
+        """One of the thresholds of the LLR that model.json holds, such as `eer` or `false_alarm`.
 
         Raises
         ------

@@ -15,8 +15,10 @@ from tiny_model import RATE_HZ, THRESHOLDS, write_tiny_model
 from sdtools.bin import detect
 from sdtools.detect.detection import Judgement, Segment, sentence
 from sdtools.detect.model import load_model
+from sdtools.detect.policy import Policy
 from sdtools.detect.quality import Quality
 
+POLICY_FIELDS = ["policy", "threshold", "prior", "costs"]
 RECORDINGS = ["a.mp3", "a.wav", "deep/a.flac", "half.wav", "long.wav", "stereo.wav"]
 
 
@@ -67,11 +69,11 @@ def test_formats_give_one_score(detector, capsys):
     first = captured.out.splitlines()[0]
     assert re.fullmatch(
         r"zoo/a\.wav: (genuine|replayed) "
-        r"\(LLR [+-]\d+\.\d\d, threshold \+0\.10, P\(genuine\) 0\.\d{3} at prior 0\.5\): "
+        r"\(LLR [+-]\d+\.\d\d, bayes threshold \+0\.00, P\(genuine\) 0\.\d{3} at prior 0\.5\): "
         r"[\d.e+]+ times as probable if (spoken live|replayed)",
         first,
     )
-    assert f"{llr:+.2f}" in first and ("genuine (" in first) == (llr >= 0.1)
+    assert f"{llr:+.2f}" in first and ("genuine (" in first) == (llr >= 0)
     assert "LOG (sd-detect) model: Made of random numbers." in captured.err
 
 
@@ -80,21 +82,30 @@ def test_formats_give_one_score(detector, capsys):
 )
 def test_sentence_says_how_many_times(llr, times):
     quality = Quality(2.0, -20.0, 0.0, 1.0, 8000.0)
-    judgement = Judgement(Segment("a.wav", None, 0, 2), quality, [], llr, 0, 0.5)
+    judgement = Judgement(Segment("a.wav", None, 0, 2), quality, [], llr, Policy("bayes", 0))
     words = f": {times} times as probable if {'spoken live' if llr > 0 else 'replayed'}"
     assert sentence(judgement).endswith(words)
     assert judgement.posterior == pytest.approx(1 if llr > 0 else 0, abs=1e-9)
 
 
-@pytest.mark.parametrize("name", THRESHOLDS)
-def test_threshold_and_prior(detector, name):
+@pytest.mark.parametrize("name", ["eer", "false_alarm"])
+def test_a_threshold_of_the_model(detector, name):
     llr = load_model("model").score(detector[1], RATE_HZ)
     (result,) = results_of(f"--threshold={name}", "--prior=0.1", "model", "zoo/a.wav")
     threshold = THRESHOLDS[name]["threshold"]
     assert result["decision"] == ("genuine" if llr >= threshold else "replayed")
     posterior = 0.1 * np.exp(llr) / (0.1 * np.exp(llr) + 0.9)
     assert result["posterior"] == pytest.approx(posterior, rel=1e-9)
-    assert (result["threshold"], result["prior"]) == (threshold, 0.1)
+    assert [result[field] for field in POLICY_FIELDS] == [name, threshold, 0.1, None]
+
+
+def test_prior_and_costs(detector):
+    llr = load_model("model").score(detector[1], RATE_HZ)
+    (result,) = results_of("--prior=0.2", "--costs=1,3", "model", "zoo/a.wav")
+    policy, threshold, prior, costs = (result[field] for field in POLICY_FIELDS)
+    assert (policy, prior, costs) == ("bayes", 0.2, [1, 3])
+    assert threshold == pytest.approx(np.log(3 * 0.8 / 0.2), rel=1e-12)
+    assert result["decision"] == ("genuine" if llr >= threshold else "replayed")
 
 
 def test_channels_rate_and_silence(detector, capsys):
@@ -117,7 +128,7 @@ def test_what_cannot_be_judged_has_a_reason_and_no_score(detector):
     assert (judged["unusable_reason"], judged["channel"]) == ("", 0)
     assert silent["unusable_reason"].startswith("silence: ") and silent["channel"] == 1
     assert silent["llr"] is silent["decision"] is silent["posterior"] is None
-    assert judged.keys() - silent.keys() == {"threshold", "prior"}
+    assert judged.keys() - silent.keys() == set(POLICY_FIELDS)
 
 
 def test_a_long_recording_has_a_timeline(detector, capsys):
@@ -253,13 +264,13 @@ def test_a_threshold_that_nothing_passes(detector, tmp_path, capsys):
     thresholds = {"eer": {"threshold": "inf", "p_miss": 1, "p_false_alarm": 0}}
     strict = tmp_path / "strict"
     write_tiny_model(strict, tmp_path / "sources", thresholds)
-    (result,) = results_of(str(strict), "zoo/a.wav")
+    (result,) = results_of("--threshold=eer", str(strict), "zoo/a.wav")
     assert result["threshold"] == "inf"
     captured = capsys.readouterr()
     assert f"WARNING (sd-detect) {strict}: the threshold eer is infinite" in captured.err
     assert "replayed (" in captured.out
-    assert run("--threshold=bayes", str(strict), "zoo/a.wav") == 1
-    assert f"{strict}: threshold: expected eer, found bayes" in capsys.readouterr().err
+    assert run("--threshold=false_alarm", str(strict), "zoo/a.wav") == 1
+    assert f"{strict}: threshold: expected eer, found false_alarm" in capsys.readouterr().err
 
 
 def test_commands_of_a_script_file_run_only_if_allowed(detector, capsys):
@@ -275,12 +286,19 @@ def test_commands_of_a_script_file_run_only_if_allowed(detector, capsys):
     [
         ("--prior=1", "--prior: expected more than 0 and less than 1, found 1.0"),
         ("--window-sec=0.5", "--window-sec: expected 1 to 3600, found 0.5"),
-        ("--threshold=best", "--threshold: expected eer or bayes or false_alarm, found 'best'"),
+        ("--threshold=best", "--threshold: expected bayes or eer or false_alarm, found 'best'"),
+        ("--costs=1", "--costs: expected Cmiss,Cfa, two positive numbers, found 1"),
+        ("--costs=1,0", "--costs: expected Cmiss,Cfa, two positive numbers, found 1,0"),
     ],
 )
 def test_settings_that_are_refused(detector, capsys, option, message):
     assert run(option, "model", "zoo/a.wav") == 1
     assert message in capsys.readouterr().err
+
+
+def test_costs_do_not_move_a_threshold_of_the_model(detector, capsys):
+    assert run("--threshold=eer", "--costs=1,9", "model", "zoo/a.wav") == 1
+    assert "--threshold=eer: expected no costs, found also --costs=1,9" in capsys.readouterr().err
 
 
 def test_info(detector, capsys):

@@ -138,6 +138,13 @@ def test_samples_are_checked_and_lists_taken(lfcc):
             lfcc.score(bad, RATE_HZ)
 
 
+def test_silence_and_a_click_are_refused(lfcc):
+    """As sd-detect refuses them."""
+    for samples, reason in ((np.zeros(RATE_HZ), "silence"), (signal(0)[:320], "too short: 0.02 s")):
+        with fails(who="Model.score", what=re.compile(reason)):
+            lfcc.score(samples, RATE_HZ)
+
+
 def test_thresholds_by_name(lfcc):
     assert lfcc.threshold("eer") == 0.1
     with fails(who=lfcc.path, what="threshold", got="bayes", need="eer"):
