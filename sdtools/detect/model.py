@@ -22,7 +22,7 @@ from sdtools.audio.decoding import RATES_HZ
 from sdtools.audio.entries import AudioOptions
 from sdtools.detect.quality import measure
 from sdtools.errors import SdError, warn
-from sdtools.features.front_ends import load_front_end
+from sdtools.features.front_ends import load_front_ends
 from sdtools.features.postprocess import PostOptions, postprocess
 from sdtools.features.samples import check_samples
 from sdtools.files import whole_folder
@@ -40,17 +40,16 @@ NEED = "a model directory, such as a recipe's exp/<system>/model"
 
 @dataclass(frozen=True)
 class System:
-    """Features and both GMMs of one system."""
+    """Both GMMs of one system, and what its features go through before."""
 
     name: str
-    extract: Callable[[np.ndarray], np.ndarray]
     genuine: DiagGmm
     spoof: DiagGmm
     post: PostOptions
 
-    def score(self, samples: np.ndarray) -> float:
-        """LLR of samples (num_samples,) within -1..1, the same as from sd-score-gmm."""
-        feats = self.extract(samples).astype(np.float32, copy=False)
+    def score(self, feats: np.ndarray) -> float:
+        """LLR of static features (num_frames, dim), the same as from sd-score-gmm."""
+        feats = feats.astype(np.float32, copy=False)
         return llr(self.genuine, self.spoof, postprocess(feats, self.post))
 
 
@@ -66,6 +65,8 @@ class Model:
         Its model.json: where the model comes from.
     systems
         In the order of the fusion.
+    extract
+        Function from samples (num_samples,) within -1..1 to the features of each system.
     fusion
         What turns their scores into a calibrated LLR.
     sample_rate_hz
@@ -83,6 +84,7 @@ class Model:
     path: str
     about: Mapping[str, Any]
     systems: Sequence[System]
+    extract: Callable[[np.ndarray], list[np.ndarray]]
     fusion: Fusion
     sample_rate_hz: int
 
@@ -128,8 +130,9 @@ class Model:
             rates_hz = np.array([self.sample_rate_hz, int(sample_rate_hz)])
             up, down = rates_hz // np.gcd(*rates_hz)
             samples = resample_poly(samples, up, down)
-        scores = np.array([[system.score(samples) for system in self.systems]])
-        return float(apply_fusion(self.fusion, scores)[0])
+        feats = self.extract(samples)
+        scores = [system.score(matrix) for system, matrix in zip(self.systems, feats, strict=True)]
+        return float(apply_fusion(self.fusion, np.array([scores]))[0])
 
     def check_rate(self, who: str, sample_rate_hz: int, allow_narrowband: bool) -> None:
         """Refuse an impossible rate, and a rate below the model's unless it is allowed.
@@ -235,7 +238,8 @@ def load_model(path: str | os.PathLike[str]) -> Model:
         raise SdError(folder, what, hint="Make the model again")
     rate_hz = about["sample_rate_hz"]
     systems = [_load_system(folder / name, rate_hz) for name in names]
-    model = Model(str(folder), about, systems, fusion, rate_hz)
+    extract = load_front_ends([folder / name / "feats.conf" for name in names], rate_hz)
+    model = Model(str(folder), about, systems, extract, fusion, rate_hz)
     noise = np.random.default_rng(0).standard_normal(rate_hz // 2) * 0.1
     model.score_unchecked(noise, rate_hz)  # raises if the parts do not fit together
     return model
@@ -290,8 +294,7 @@ def _load_system(folder: Path, sample_rate_hz: int) -> System:
     if rate_hz != sample_rate_hz:
         got, need = f"{rate_hz} Hz", f"{sample_rate_hz} Hz as in model.json"
         raise SdError(folder, "sample rate", got=got, need=need, hint="Make the model again")
-    extract = load_front_end(folder / "feats.conf", rate_hz)
-    return System(folder.name, extract, genuine, spoof, posts[0])
+    return System(folder.name, genuine, spoof, posts[0])
 
 
 def _is_own_file(folder: Path, name: str) -> bool:

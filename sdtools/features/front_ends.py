@@ -118,9 +118,7 @@ class FrontEnd:
     def outputs(self, options: Options, extractor: Extractor) -> list[Output]:
         """The outputs of an extractor that `make` gave for these options."""
         first, *others = options
-        axes = {
-            axis: getattr(first, axis) for axis in ("features", "orders") if hasattr(first, axis)
-        }
+        axes = _axes(options)
         outputs = []
         combinations = itertools.product(*axes.values())
         for name, values in zip(extractor.output_names, combinations, strict=True):
@@ -296,19 +294,66 @@ def _field_names(front_end: FrontEnd) -> set[str]:
     return {f.name for cls in front_end.options for f in fields(cls)}
 
 
-def load_front_end(conf: str | Path, sample_rate_hz: int) -> Callable[[np.ndarray], np.ndarray]:
-    """Function from samples to features (num_frames, dim) that an `<archive>.conf` describes.
+def load_front_ends(
+    confs: Sequence[str | Path], sample_rate_hz: int
+) -> Callable[[np.ndarray], list[np.ndarray]]:
+    """Function from samples to the features (num_frames, dim) that each `<archive>.conf` describes.
+
+    Outputs of the same filters, such as CF and CM, are computed in one pass.
 
     Raises
     ------
     SdError
-        If the file does not describe the features of one archive.
+        If a file does not describe the features of one archive.
     """
+    passes: list[tuple[FrontEnd, Options]] = []
+    places = []  # of each file: its pass, and the name of its output
+    for conf in confs:
+        front_end, options, name = _read_output(conf, sample_rate_hz)
+        for index, (other, shared) in enumerate(passes):
+            if other is front_end and _are_alike(shared, options):
+                passes[index] = front_end, _merged(shared, options)
+                break
+        else:
+            index = len(passes)
+            passes.append((front_end, options))
+        places.append((index, name))
+    extractors = [front_end.make(options, sample_rate_hz) for front_end, options in passes]
+
+    def extract(samples: np.ndarray) -> list[np.ndarray]:
+        outputs = [extractor(samples) for extractor in extractors]
+        return [outputs[index][name] for index, name in places]
+
+    return extract
+
+
+def _read_output(conf: str | Path, sample_rate_hz: int) -> tuple[FrontEnd, Options, str]:
+    """Front end, options and name of the one output that a .conf file describes."""
     front_end = FRONT_ENDS[kind_of(conf)]
     options = tuple(load_settings(conf, cls) for cls in front_end.options)
-    extractor = front_end.make(options, sample_rate_hz)
-    if len(extractor.output_names) != 1:
-        got, hint = f"{len(extractor.output_names)} outputs", "Compute the features again"
+    names = front_end.make(options, sample_rate_hz).output_names
+    if len(names) != 1:
+        got, hint = f"{len(names)} outputs", "Compute the features again"
         raise SdError(conf, "features", got=got, need="one output", hint=hint)
-    (name,) = extractor.output_names
-    return lambda samples: extractor(samples)[name]
+    return front_end, options, names[0]
+
+
+def _axes(options: Options) -> dict[str, tuple[Any, ...]]:
+    """The fields of which every combination of values is an output."""
+    return {
+        axis: getattr(options[0], axis)
+        for axis in ("features", "orders")
+        if hasattr(options[0], axis)
+    }
+
+
+def _are_alike(options: Options, others: Options) -> bool:
+    """Whether one pass can give the outputs of both."""
+    return options[1:] == others[1:] and replace(options[0], **_axes(others)) == others[0]
+
+
+def _merged(options: Options, others: Options) -> Options:
+    """Options that give the outputs of both."""
+    more = _axes(others)
+    axes = {axis: tuple(dict.fromkeys(v + more[axis])) for axis, v in _axes(options).items()}
+    return replace(options[0], **axes), *options[1:]
