@@ -13,7 +13,12 @@ from sdtools.errors import SdError
 from sdtools.files import open_whole
 
 BLOCK_FRAMES = 1 << 16  # written at once: libvorbis overflows on millions
-CODECS = {"mp3": ("MP3", "MPEG_LAYER_III"), "ogg": ("OGG", "VORBIS")}
+CODECS = {
+    "mp3": ("MP3", "MPEG_LAYER_III"),
+    "ogg": ("OGG", "VORBIS"),
+    "opus": ("OGG", "OPUS"),
+    "alaw": ("WAV", "ALAW"),
+}
 
 
 def write_audio(path: str | os.PathLike[str], samples: np.ndarray, rate_hz: int) -> None:

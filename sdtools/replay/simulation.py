@@ -28,7 +28,8 @@ from sdtools.replay.devices import (
     uniform,
 )
 
-CODECS = ("none", "mp3", "ogg", "8k")
+CODECS = ("none", "mp3", "ogg", "opus", "8k", "g711")
+TELEPHONE_HZ = 8000
 NOISE_SLOPE_DB = (-8, -2)  # per octave
 LIVE_DRR_DB = (10, 25)  # people speak close to a telephone; a replay is recorded from farther away
 
@@ -53,7 +54,7 @@ class SimulationOptions:
         default=("none",),
         metadata={
             "help": "codecs of the stolen recording, one drawn for each copy; "
-            "8k: band of a telephone",
+            "8k: band of a telephone; g711: A-law in that band",
             "choices": CODECS,
         },
     )
@@ -274,8 +275,11 @@ def store(samples: np.ndarray, rate_hz: int, codec: str) -> np.ndarray:
     """
     if codec == "none":
         return samples
-    if codec == "8k":
-        back = resample(resample(samples, rate_hz, 8000), 8000, rate_hz)
+    if codec in ("8k", "g711"):
+        narrow = resample(samples, rate_hz, TELEPHONE_HZ)
+        if codec == "g711":
+            narrow = code(narrow / max(1.0, np.abs(narrow).max()), TELEPHONE_HZ, "alaw")
+        back = resample(narrow, TELEPHONE_HZ, rate_hz)
     else:
         back = code(samples, rate_hz, codec)
     back = np.pad(back, (0, max(0, len(samples) - len(back))))[: len(samples)]

@@ -17,13 +17,14 @@ genuine=         # folder of live recordings
 replayed=        # folder of replayed recordings
 csv=             # or a table of both; local/prepare_folder.py --help describes it
 split=50,20,30   # percent of the recordings for train, dev and eval
+codecs=          # train also on copies after these: mp3,ogg,opus,8k,g711
 systems=cf,cm,cfcm,fusion # rows of the tables (local/plan_systems.py --help), or all
 orders=0,2,4,6   # of differentiation; Table 2 takes the highest
 compress=false   # or true: features of 16 bits, half the disk
 num_components=  # of each GMM, instead of those in conf/gmm.conf (the paper: 512 for four hours)
 help_message="Usage: $0 --genuine dir --replayed dir | --csv file [--split 50,20,30]
-    [--stage N] [--stop-stage M] [--nj N] [--cmd launcher] [--systems all|cf,cm,fusion]
-    [--orders 0,2,4,6] [--num-components N] [--compress true]
+    [--codecs mp3,opus] [--stage N] [--stop-stage M] [--nj N] [--cmd launcher]
+    [--systems all|cf,cm,fusion] [--orders 0,2,4,6] [--num-components N] [--compress true]
 Paths are relative to $PWD.
 Example: $0 --genuine recordings/live --replayed recordings/replayed"
 . utils/parse_options.sh
@@ -33,6 +34,7 @@ if run 0; then
   log "Stage 0: make data directories of the recordings"
   local/prepare_folder.py --split "$split" ${csv:+--csv "$csv"} \
     ${genuine:+--genuine "$genuine"} ${replayed:+--replayed "$replayed"} data
+  [ -z "$codecs" ] || local/augment_codecs.py --codecs "$codecs" data/train data/dev
 fi
 
 if run 1; then

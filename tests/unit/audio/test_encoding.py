@@ -61,7 +61,8 @@ def test_refused_samples_leave_the_old_file(place, samples, what, got):
 def test_codecs_are_lossy_but_close(codec):
     tone = 0.5 * np.sin(np.arange(RATE_HZ) / 3)
     back = code(tone, RATE_HZ, codec)[: len(tone)]
-    assert 0 < np.abs(back - tone)[1000:-1000].max() < 0.05
+    bound = 0.06 if codec == "opus" else 0.05  # at its default bit rate
+    assert 0 < np.abs(back - tone)[1000:-1000].max() < bound
 
 
 def test_a_long_recording_and_a_sample_rate_that_a_codec_lacks():

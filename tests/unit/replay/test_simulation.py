@@ -142,7 +142,7 @@ def test_codecs_keep_length_and_low_band(codec):
         back = store(tone, RATE_HZ, codec)
         assert len(back) == len(tone) and np.abs(back).max() <= 1
         gain = level(back, tone_hz) / level(tone, tone_hz)
-        if (codec, tone_hz) == ("8k", 6000):
+        if codec in ("8k", "g711") and tone_hz == 6000:
             assert gain < 0.01
         else:
             assert gain == pytest.approx(1, abs=0.1)
