@@ -2,32 +2,46 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
-from collections.abc import Sequence
+import sys
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 from sdtools.cli.command import Command, Context
-from sdtools.detect.detection import (
-    DetectOptions,
-    Judgement,
-    find_recordings,
-    judge,
-    sentence,
-    summary_line,
-)
+from sdtools.cli.loop import computed, one_blas_thread
+from sdtools.detect.detection import DetectOptions, Judgement, Summary, judge, judge_at_once
+from sdtools.detect.lines import FORMATS, Lines, line_of
 from sdtools.detect.model import Model, load_model
+from sdtools.detect.recordings import Recording, find_recordings
 from sdtools.errors import SdError, UsageError, as_sd_error, printable
-from sdtools.scoring.json_files import write_json
-from sdtools.tables.output import check_output
 
 
 @dataclass(frozen=True)
-class OutputOptions:
-    """Further outputs."""
+class RunOptions:
+    """How the results are written, and how many recordings are judged at once."""
 
-    json: str | None = field(default=None, metadata={"help": "also write all results to this file"})
+    format: str = field(
+        default="text",
+        metadata={"help": "words, JSON or `utt llr` in each line", "choices": FORMATS},
+    )
+    resume: str = field(
+        default="",
+        metadata={"help": "write to this file; after a kill, continue where its lines end"},
+    )
+    max_skip: int = field(
+        default=0, metadata={"help": "number of recordings without result that status 0 allows"}
+    )
+    num_threads: int = field(default=1, metadata={"help": "recordings judged at once"})
     info: bool = field(default=False, metadata={"help": "first show where the model comes from"})
+
+    def __post_init__(self) -> None:
+        if self.max_skip < 0:
+            raise UsageError("--max-skip", got=self.max_skip, need="0 or more")
+        if self.num_threads < 1:
+            raise UsageError("--num-threads", got=self.num_threads, need="1 or more")
 
 
 COMMAND = Command(
@@ -36,10 +50,10 @@ COMMAND = Command(
     " Recordings\nare sound files that libsndfile reads, folders, scp:wav.scp, or - for standard"
     " input.\nThe LLR is calibrated: the log of how much more probable the sound is if it was live."
     "\nThe command also reports which recordings cannot be judged, and what makes a judgement"
-    "\ndoubtful. Its status is 1 if a file cannot be read.",
+    "\ndoubtful. Its status is 1 if more recordings than --max-skip have no result.",
     positionals=("<model-dir>", "[<sound-file>...]"),
     example="sd-detect exp/fusion/model scp:data/eval/wav.scp",
-    options=(DetectOptions, OutputOptions),
+    options=(DetectOptions, RunOptions),
 )
 
 
@@ -49,51 +63,89 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def body(context: Context) -> int:
-    """Load, loop by file, count, return."""
-    options, own = context[DetectOptions], context[OutputOptions]
+    """Load, loop by recording, count, return."""
+    own = context[RunOptions]
     model_dir, *names = context.positionals
     if not names and not own.info:
         raise UsageError("sound files", got="none", need="one or more, or --info")
-    paths = list(find_recordings(names))
-    if own.json:
-        check_output(own.json)
-    model = load_model(model_dir)
-    if own.info:
-        about = {name: value for name, value in model.about.items() if name != "files"}
-        print(json.dumps(about, indent=2))
-    if model.about.get("note"):
-        context.log.info(f"{model_dir}: {model.about['note']}")
-    if names and math.isinf(options.policy(model).threshold):
-        what = f"the threshold {options.threshold} is infinite, because dev had too few trials"
-        context.log.warning(SdError(model_dir, what, hint="Use another threshold"))
-    results: list[Judgement] = []
-    num_failed = 0
-    for path in paths:
-        of_path, is_whole = _judge_file(context, model, path)
-        results += of_path
-        num_failed += not is_whole
-    if own.json:
-        record = {"model": model.about, "results": [result.to_json() for result in results]}
-        write_json(own.json, record)
-    context.log.info(f"done {len(results)} judgements, {num_failed} files could not be read")
-    return 1 if num_failed else 0
+    recordings, total = find_recordings(names)
+    with one_blas_thread(), Lines(own.format, own.resume) as lines:
+        model = load_model(model_dir)
+        if own.info:
+            about = {name: value for name, value in model.about.items() if name != "files"}
+            print(json.dumps(about, indent=2))
+        if model.about.get("note"):
+            context.log.info(f"{model_dir}: {model.about['note']}")
+        if names and math.isinf(context[DetectOptions].policy(model).threshold):
+            name = context[DetectOptions].threshold
+            what = f"the threshold {name} is infinite, because dev had too few trials"
+            context.log.warning(SdError(model_dir, what, hint="Use another threshold"))
+        recordings = lines.skip_done(recordings)
+        if lines.num_done:
+            without = f"{lines.num_without_line} of them without a line"
+            context.log.info(f"{own.resume}: {lines.num_done} recordings are done, {without}")
+            total = None if total is None else total - lines.num_done
+        # Standard input may be endless: its lines must not wait for each other.
+        num_threads = 1 if "-" in names else own.num_threads
+        num_skipped = _judge_all(context, model, recordings, total, lines, num_threads)
+    return int(num_skipped > own.max_skip)
 
 
-def _judge_file(context: Context, model: Model, path: str) -> tuple[list[Judgement], bool]:
-    """Print and return the judgements of a recording, and whether it was read to its end."""
-    results = []
-    is_whole = True
-    try:
-        for result in judge(model, path, context[DetectOptions]):
-            results.append(result)
-            print(printable(sentence(result)), flush=True)
-    except (ValueError, OSError) as error:
-        is_whole = False
-        is_ours = isinstance(error, SdError)
-        context.log.error(error if is_ours else as_sd_error(error).within(path))
-    if results and results[-1].segment.start_sec:
-        print(printable(summary_line(results)), flush=True)
-    return results, is_whole
+def _judge_all(
+    context: Context,
+    model: Model,
+    recordings: Iterator[Recording],
+    total: int | None,
+    lines: Lines,
+    num_threads: int,
+) -> int:
+    """Judge recordings and write their lines in order; return how many had no result."""
+    num_judgements, num_skipped = 0, lines.num_without_line
+    judge_one = partial(
+        judge if num_threads == 1 else judge_at_once, model, options=context[DetectOptions]
+    )
+    with contextlib.closing(computed(recordings, judge_one, num_threads)) as results:
+        # A terminal shows the lines themselves.
+        is_shown = lines.file is None and sys.stdout.isatty() and sys.stderr.isatty()
+        for recording, judgements, _ in results if is_shown else context.progress(results, total):
+            number, problem = _write(lines, recording, judgements)
+            num_judgements += number
+            if problem:
+                num_skipped += 1
+                is_allowed = num_skipped <= context[RunOptions].max_skip
+                if is_allowed:
+                    context.log.warning(f"skipped {problem}")
+                else:
+                    context.log.error(problem)
+    context.log.info(f"done {num_judgements} judgements, {num_skipped} recordings skipped")
+    return num_skipped
+
+
+def _write(
+    lines: Lines, recording: Recording, judgements: Iterator[Judgement]
+) -> tuple[int, Exception | None]:
+    """Write each line as soon as it is there; return their number and why there are no more."""
+    summary = Summary()
+    problem: Exception | None = None
+
+    def until_error() -> Iterator[Judgement]:
+        nonlocal problem
+        try:
+            yield from judgements
+        except (ValueError, OSError, ArithmeticError) as error:
+            is_ours = isinstance(error, SdError)
+            problem = error if is_ours else as_sd_error(error).within(recording.file)
+
+    for judgement in until_error():
+        summary.add(judgement)
+        if line := line_of(judgement, lines.form):
+            lines.write(line)
+    if lines.form == "text" and summary.is_of_several:
+        lines.write(printable(summary.line(recording.name)))
+    if lines.form == "kaldi" and summary.last and not (problem or summary.num_scored):
+        reason = summary.last.quality.unusable_reason
+        problem = SdError(recording.name, f"no score, {reason}")
+    return summary.num_windows, problem
 
 
 if __name__ == "__main__":

@@ -12,13 +12,12 @@ import dataclasses
 import os
 import shlex
 import sys
-from collections import deque
-from collections.abc import Callable, Generator, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from sdtools import __version__
+from sdtools.cli.loop import Item, computed, with_bar, with_reports
 from sdtools.cli.process import end_by_exit, logging_to, warnings_to
 from sdtools.errors import SdError, UsageError, as_sd_error, printable
 from sdtools.options import (
@@ -295,8 +294,8 @@ class Context:
         can_skip = InputOptions in self.options
         max_skip = self.options[InputOptions].max_skip if can_skip else 0
         num_done = num_skipped = 0
-        with contextlib.closing(_computed(entries, compute, num_threads)) as results:
-            for entry, value, error in self._progress(results, total):
+        with contextlib.closing(computed(entries, compute, num_threads)) as results:
+            for entry, value, error in self.progress(results, total):
                 place = f"{entry.key} ({entry.where})"
                 if error is None:
                     try:
@@ -318,38 +317,8 @@ class Context:
         self.log.info(f"done {num_done} of {num_done + num_skipped}, {num_skipped} skipped")
         return 0
 
-    def _progress(self, items: Iterable[Any], total: int | None) -> Iterable[Any]:
-        if not sys.stderr.isatty():
-            return items
-        from tqdm import tqdm
-
-        name = self.command.name
-        return tqdm(items, total=total, unit="utt", desc=name, file=sys.stderr, leave=False)
-
-
-def _computed(
-    entries: Iterable[Any], compute: Callable[[Any], object], num_threads: int
-) -> Generator[tuple[Any, object, Exception | None], None, None]:
-    """Entry, value and error of each entry, in order; BLAS uses one thread."""
-    from threadpoolctl import threadpool_limits
-
-    def one(entry: Any) -> tuple[Any, object, Exception | None]:
-        try:
-            return entry, compute(entry), None
-        except (ValueError, OSError, ArithmeticError) as error:
-            return entry, None, error
-
-    with threadpool_limits(1):
-        if num_threads == 1:
-            yield from map(one, entries)
-            return
-        pool, waiting = ThreadPoolExecutor(num_threads), deque[Any]()
-        try:
-            for entry in entries:
-                waiting.append(pool.submit(one, entry))
-                if len(waiting) == 2 * num_threads:
-                    yield waiting.popleft().result()
-            while waiting:
-                yield waiting.popleft().result()
-        finally:
-            pool.shutdown(cancel_futures=True)
+    def progress(self, items: Iterable[Item], total: int | None) -> Iterable[Item]:
+        """The items; a bar on the terminal, or lines in the log, show how far the loop is."""
+        if sys.stderr.isatty():
+            return with_bar(items, total, self.command.name)
+        return with_reports(items, total, self.log.info)

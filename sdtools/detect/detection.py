@@ -5,19 +5,17 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from sdtools.audio.decoding import read_windows
-from sdtools.audio.folder import find_sounds
 from sdtools.detect.model import Model
 from sdtools.detect.policy import BAYES, Policy
 from sdtools.detect.quality import Quality, measure
+from sdtools.detect.recordings import Recording
 from sdtools.errors import SdError, UsageError, as_sd_error
 from sdtools.scoring.json_files import to_word
-from sdtools.tables.input import read_scp
 
 
 @dataclass(frozen=True)
@@ -85,20 +83,20 @@ class Segment:
 
     Parameters
     ----------
-    file
-        Its path.
+    recording
+        Its file, and key if it has one.
     channel
         From 0; None if there is only one.
     start_sec
         Where the window begins.
     total_sec
-        Length of the whole recording.
+        Length of the whole recording; None of a stream that goes on.
     """
 
-    file: str
+    recording: Recording
     channel: int | None
     start_sec: float
-    total_sec: float
+    total_sec: float | None
 
 
 @dataclass(frozen=True)
@@ -124,6 +122,17 @@ class Judgement:
     policy: Policy
 
     @property
+    def span_sec(self) -> tuple[float, float]:
+        """Where the segment begins and ends."""
+        return self.segment.start_sec, self.segment.start_sec + self.quality.duration_sec
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether the segment is the whole recording."""
+        (start_sec, end_sec), total_sec = self.span_sec, self.segment.total_sec
+        return not start_sec and total_sec is not None and end_sec >= total_sec - 1e-3
+
+    @property
     def decision(self) -> str | None:
         """`genuine` or `replayed`; None without an LLR."""
         return None if self.llr is None else self.policy.decide(self.llr)
@@ -134,9 +143,13 @@ class Judgement:
         return None if self.llr is None else self.policy.posterior(self.llr)
 
     def to_json(self) -> dict[str, Any]:
-        """The judgement as `--json` writes it."""
+        """The judgement as `--format=jsonl` writes it."""
+        segment = self.segment
         record = {
-            **asdict(self.segment),
+            **segment.recording._asdict(),
+            "channel": segment.channel,
+            "start_sec": segment.start_sec,
+            "total_sec": segment.total_sec,
             "llr": self.llr,
             "decision": self.decision,
             "posterior": self.posterior,
@@ -152,41 +165,16 @@ class Judgement:
         return record
 
 
-def find_recordings(names: Sequence[str]) -> Iterator[str]:
-    """The recordings that sound files, folders and scp:<script-file> stand for.
-
-    Raises
-    ------
-    SdError
-        If a folder has no sound files, or a script file cannot be read.
-    """
-    for name in names:
-        if name.startswith("scp:"):
-            yield from (value for _, value in read_scp(name[4:]))
-        elif not name:
-            hint = "Check whether a variable of the shell is empty"
-            raise UsageError("sound file", "the name is empty", hint=hint)
-        elif Path(name).is_dir():
-            yield from map(str, find_sounds(name))
-        else:
-            yield name
-
-
-def judge(model: Model, path: str, options: DetectOptions) -> Iterator[Judgement]:
-    """Judge each window and channel of a recording.
-
-    Parameters
-    ----------
-    path
-        A sound file, or - for standard input.
+def judge(model: Model, recording: Recording, options: DetectOptions) -> Iterator[Judgement]:
+    """Judge each window and channel of a recording, as soon as it has been read.
 
     Raises
     ------
     SdError
         If the sound cannot be read, has too low a rate, or lacks the channel.
     """
-    windows = read_windows(path, options.window_sec, options.allow_pipes)
-    for window in windows:
+    path = recording.file
+    for window in read_windows(path, options.window_sec, options.allow_pipes):
         model.check_rate(path, window.rate_hz, options.allow_narrowband)
         num_channels = window.samples.shape[1]
         channels: Sequence[int] = range(num_channels)
@@ -197,9 +185,29 @@ def judge(model: Model, path: str, options: DetectOptions) -> Iterator[Judgement
             channels = [options.channel]
         for channel in channels:
             index = channel if num_channels > 1 else None
-            segment = Segment(path, index, window.start_sec, window.total_sec)
+            segment = Segment(recording, index, window.start_sec, window.total_sec)
             samples = window.samples[:, channel]
             yield _judge_segment(model, segment, samples, window.rate_hz, options)
+
+
+def judge_at_once(
+    model: Model, recording: Recording, options: DetectOptions
+) -> Iterator[Judgement]:
+    """Do the same as `judge`, but now, in the thread that calls; an error comes in its place."""
+    judgements: list[Judgement] = []
+    error = None
+    try:
+        for judgement in judge(model, recording, options):
+            judgements.append(judgement)
+    except (ValueError, OSError, ArithmeticError) as e:
+        error = e
+
+    def given() -> Iterator[Judgement]:
+        yield from judgements
+        if error:
+            raise error
+
+    return given()
 
 
 def _judge_segment(
@@ -215,7 +223,7 @@ def _judge_segment(
         try:
             llr = model.score_unchecked(samples, rate_hz)
         except ValueError as error:
-            raise as_sd_error(error).within(segment.file) from error
+            raise as_sd_error(error).within(segment.recording.file) from error
     return Judgement(segment, quality, doubts, llr, options.policy(model))
 
 
@@ -237,29 +245,48 @@ def sentence(judgement: Judgement) -> str:
     return f"{place}: {judgement.decision} ({numbers}): {evidence}{further}"
 
 
-def summary_line(judgements: Sequence[Judgement]) -> str:
-    """The judgements of the windows of one recording as one line."""
-    file = judgements[0].segment.file
-    scored = [(j.llr, j) for j in judgements if j.llr is not None]
-    if not scored:
-        return f"{file}: none of {len(judgements)} windows could be judged"
-    num_genuine = sum(j.decision == "genuine" for _, j in scored)
-    llr, lowest = min(scored, key=lambda pair: pair[0])
-    return (
-        f"{file}: {num_genuine} of {len(scored)} judged windows genuine, "
-        f"{len(judgements) - len(scored)} without score; "
-        f"lowest LLR {llr:+.2f} at {_clock(lowest.segment.start_sec)}"
-    )
+class Summary:
+    """What the windows of one recording say together."""
+
+    def __init__(self) -> None:
+        self.num_windows = self.num_scored = self.num_genuine = 0
+        self.last: Judgement | None = None
+        self.lowest: Judgement | None = None
+        self.lowest_llr = math.inf
+
+    @property
+    def is_of_several(self) -> bool:
+        """Whether there are several windows, one after the other."""
+        return self.last is not None and self.last.segment.start_sec > 0
+
+    def add(self, judgement: Judgement) -> None:
+        """Take one more window into account."""
+        self.num_windows += 1
+        self.last = judgement
+        if judgement.llr is None:
+            return
+        self.num_scored += 1
+        self.num_genuine += judgement.decision == "genuine"
+        if judgement.llr < self.lowest_llr:
+            self.lowest, self.lowest_llr = judgement, judgement.llr
+
+    def line(self, name: str) -> str:
+        """One line of words; `name` is the recording's."""
+        if self.lowest is None:
+            return f"{name}: none of {self.num_windows} windows could be judged"
+        return (
+            f"{name}: {self.num_genuine} of {self.num_scored} judged windows genuine, "
+            f"{self.num_windows - self.num_scored} without score; "
+            f"lowest LLR {self.lowest_llr:+.2f} at {_clock(self.lowest.segment.start_sec)}"
+        )
 
 
 def _place(judgement: Judgement) -> str:
-    """File, and channel and time if there are several."""
-    segment = judgement.segment
+    """Name of the recording, and channel and time if there are several."""
+    segment, (start_sec, end_sec) = judgement.segment, judgement.span_sec
     channel = "" if segment.channel is None else f" [channel {segment.channel}]"
-    start_sec, end_sec = segment.start_sec, segment.start_sec + judgement.quality.duration_sec
-    is_whole = not start_sec and end_sec >= segment.total_sec - 1e-3
-    time = "" if is_whole else f" {_clock(start_sec)}-{_clock(end_sec)}"
-    return f"{segment.file}{channel}{time}"
+    time = "" if judgement.is_whole else f" {_clock(start_sec)}-{_clock(end_sec)}"
+    return f"{segment.recording.name}{channel}{time}"
 
 
 def _clock(seconds: float) -> str:

@@ -5,6 +5,7 @@ Script files, which hold such names, are read here, too.
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
 import stat
@@ -243,6 +244,10 @@ class Input:
             check_status(self.name, self.process)
         return bytes(data)
 
+    def read_available(self, most: int) -> bytes:
+        """Return bytes of a stream as soon as there are some, at most `most`; none at the end."""
+        return bytes(self._take(most))
+
     def drain(self) -> bool:
         """Read what is left, within a bound; return whether the end came."""
         end = self.position + MAX_DRAIN_BYTES
@@ -345,20 +350,28 @@ def read_scp(rxfilename: str) -> list[tuple[str, str]]:
         pairs = (line.split(None, 1) for line in lines)
         return [(key.decode(), value.rstrip().decode()) for key, value in pairs]
     except ValueError:
-        bad = ((number, line) for number, line in enumerate(lines, 1) if not _is_pair(line))
-        number, line = next(bad)
-    where, need = f"{source.name}:{number}", "a key and a value in UTF-8"
-    hint = "Complete or remove the line"
-    raise SdError(where, "line", got=repr(line[:40]), need=need, hint=hint)
+        for number, line in enumerate(lines, 1):
+            _check_pair(f"{source.name}:{number}", line)
+        raise
 
 
-def _is_pair(line: bytes) -> bool:
-    """Whether a line has a key and a value."""
+def iter_scp(rxfilename: str) -> Iterator[tuple[str, str]]:
+    """Yield what `read_scp` returns line by line, so that memory does not grow with the file."""
+    with open_input(rxfilename) as source:
+        for number in itertools.count(1):
+            if not (line := source.read_line()):
+                return
+            yield _check_pair(f"{source.name}:{number}", line.removesuffix(b"\n"))
+
+
+def _check_pair(where: str, line: bytes) -> tuple[str, str]:
+    """Key and value of a line."""
     try:
-        line.decode()
+        key, value = line.split(None, 1)
+        return key.decode(), value.rstrip().decode()
     except ValueError:
-        return False
-    return len(line.split(None, 1)) == 2
+        need, hint = "a key and a value in UTF-8", "Complete or remove the line"
+        raise SdError(where, "line", got=repr(line[:40]), need=need, hint=hint) from None
 
 
 def index_pairs(pairs: list[tuple[str, str]], name: str) -> dict[str, str]:

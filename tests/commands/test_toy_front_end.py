@@ -92,16 +92,14 @@ def test_a_toy_front_end_goes_all_the_way(toy, capsys):
     write_model("model", {"peak": toy}, {"peak": toy / "peak.ark.conf"}, fusion, about)
     model = load_model("model")
     capsys.readouterr()
-    run(detect, "--json=judged.json", "model", "genuine0.wav", "spoof0.wav")
-    judged = json.loads((toy / "judged.json").read_text())
-    results = judged["results"] if isinstance(judged, dict) else judged
+    run(detect, "--format=jsonl", "model", "genuine0.wav", "spoof0.wav")
+    results = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     for name, result in zip(("genuine0", "spoof0"), results, strict=True):
         samples, _ = load_audio(f"{name}.wav")
         assert result["llr"] == pytest.approx(scores[name], abs=1e-5)
         (feats,) = model.extract(samples)
         assert model.systems[0].score(feats) == pytest.approx(scores[name], abs=1e-5)
-    out = capsys.readouterr().out.splitlines()
-    assert out[0].startswith("genuine0.wav: ") and out[1].startswith("spoof0.wav: ")
+    assert [result["file"] for result in results] == ["genuine0.wav", "spoof0.wav"]
 
 
 def test_the_help_of_the_command_lists_its_options(toy, capsys):

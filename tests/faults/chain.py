@@ -45,7 +45,7 @@ LINES = {  # in an order in which each finds what it reads; OUT is out/<name>
     "utt2label out/score-gmm/scores/eval.txt",
     "eval-tandem": "--json=OUT/tandem.json asv.txt utt2label out/score-gmm/scores/eval.txt",
     "simulate-replay": "--num-devices=2 scp:wav.scp OUT/replayed",
-    "detect": "--json=OUT/judgements.json model wav",
+    "detect": "--format=kaldi --resume=OUT/scores.txt model wav",
     "report": "out/eval-scores OUT/page",
     "filterbank": "--filters=3 --orders=0 --plot=OUT/figure.png",
 }

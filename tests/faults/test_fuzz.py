@@ -849,7 +849,7 @@ def model_reader():
     kept = Path.cwd()
     return Reader(
         [files],
-        [command(detect.main, "--info=true", "--json=out.json", "model", "a.wav")],
+        [command(detect.main, "--info=true", "model", "a.wav")],
         mend=mend,
     )
 

@@ -1,5 +1,7 @@
 """sd-detect: every kind of recording that people have, and each line that it prints about them."""
 
+import contextlib
+import io
 import json
 import re
 import shutil
@@ -17,6 +19,7 @@ from sdtools.detect.detection import Judgement, Segment, sentence
 from sdtools.detect.model import load_model
 from sdtools.detect.policy import Policy
 from sdtools.detect.quality import Quality
+from sdtools.detect.recordings import Recording
 
 POLICY_FIELDS = ["policy", "threshold", "prior", "costs"]
 RECORDINGS = ["a.mp3", "a.wav", "deep/a.flac", "half.wav", "long.wav", "stereo.wav"]
@@ -52,10 +55,10 @@ def run(*argv):
     return detect.main(["--print-args=false", *argv])
 
 
-def results_of(*argv):
-    assert run("--json=out.json", *argv) == 0
-    with open("out.json") as file:
-        return json.load(file)["results"]
+def results_of(*argv, status=0):
+    with contextlib.redirect_stdout(io.StringIO()) as out:
+        assert run("--format=jsonl", *argv) == status
+    return [json.loads(line) for line in out.getvalue().splitlines()]
 
 
 def test_formats_give_one_score(detector, capsys):
@@ -65,6 +68,8 @@ def test_formats_give_one_score(detector, capsys):
     llr = load_model("model").score(x, RATE_HZ)
     assert [r["llr"] for r in results[:2]] == [llr, llr] and abs(llr) > 0.1
     assert results[2]["llr"] == pytest.approx(llr, abs=3) and results[2]["llr"] != llr
+    capsys.readouterr()
+    assert run("model", "zoo/a.wav") == 0
     captured = capsys.readouterr()
     first = captured.out.splitlines()[0]
     assert re.fullmatch(
@@ -82,7 +87,9 @@ def test_formats_give_one_score(detector, capsys):
 )
 def test_sentence_says_how_many_times(llr, times):
     quality = Quality(2.0, -20.0, 0.0, 1.0, 8000.0)
-    judgement = Judgement(Segment("a.wav", None, 0, 2), quality, [], llr, Policy("bayes", 0))
+    judgement = Judgement(
+        Segment(Recording("a.wav"), None, 0, 2), quality, [], llr, Policy("bayes", 0)
+    )
     words = f": {times} times as probable if {'spoken live' if llr > 0 else 'replayed'}"
     assert sentence(judgement).endswith(words)
     assert judgement.posterior == pytest.approx(1 if llr > 0 else 0, abs=1e-9)
@@ -137,6 +144,7 @@ def test_a_long_recording_has_a_timeline(detector, capsys):
     assert [r["start_sec"] for r in results] == [0, 8, 16, 24, 32]
     assert {r["duration_sec"] for r in results} == {8}
     assert [r["llr"] for r in results] == [load_model("model").score(np.tile(x, 4), RATE_HZ)] * 5
+    assert run("--window-sec=9", "model", "zoo/long.wav") == 0
     *windows, last = capsys.readouterr().out.splitlines()
     assert windows[1].startswith("zoo/long.wav 0:00:08.0-0:00:16.0: ")
     num_genuine = sum(r["decision"] == "genuine" for r in results)
@@ -161,7 +169,7 @@ def test_folder_script_file_and_standard_input(detector, capsys):
         file.write("u1 zoo/a.wav\nu2 zoo/half.wav\n")
     assert run("model", "scp:wav.scp") == 0
     first, second = capsys.readouterr().out.splitlines()
-    assert second.startswith("zoo/half.wav: ") and second.endswith("; short (0.50 s)")
+    assert second.startswith("u2 zoo/half.wav: ") and second.endswith("; short (0.50 s)")
     command = [sys.executable, "-m", "sdtools.bin.detect", "model", "-"]
     with open("zoo/a.wav", "rb") as file:
         piped = subprocess.run(command, stdin=file, capture_output=True, text=True, timeout=120)
@@ -210,7 +218,7 @@ def test_what_cannot_be_read_is_reported_and_the_rest_judged(detector, capsys):
     assert len(errors) == len(bad) and "Traceback" not in captured.err
     for words, line in zip(bad.values(), errors):
         assert re.match(rf"ERROR \(sd-detect\) {words}", line)
-    assert f"done 1 judgements, {len(bad)} files could not be read" in captured.err
+    assert f"done 1 judgements, {len(bad)} recordings skipped" in captured.err
     assert run("--allow-narrowband", "model", "8k.wav") == 0
     assert "narrow-band" in capsys.readouterr().out
 
@@ -219,9 +227,9 @@ def test_a_folder_without_sounds_and_an_output_that_cannot_be_written(detector, 
     assert run("model", "zoo/a.wav", str(tmp_path)) == 1
     captured = capsys.readouterr()
     assert captured.out == "" and f"{tmp_path}: this folder has no sound file" in captured.err
-    assert run("--json=absent/out.json", "model", "zoo/a.wav") == 1
+    assert run("--resume=absent/out.txt", "model", "zoo/a.wav") == 1
     captured = capsys.readouterr()
-    assert captured.out == "" and "absent/out.json" in captured.err
+    assert captured.out == "" and "absent/out.txt" in captured.err
 
 
 def test_a_length_that_no_header_tells(detector, capsys):
@@ -254,9 +262,7 @@ def test_samples_that_features_refuse_are_reported_with_their_file(detector, mon
 def test_a_window_that_is_bad_keeps_those_before(detector):
     late = np.concatenate([np.tile(detector[1], 10), [np.nan] * 100])
     soundfile.write("late.wav", late, RATE_HZ, subtype="FLOAT")
-    assert run("--window-sec=9", "--json=out.json", "model", "late.wav") == 1
-    with open("out.json") as file:
-        first = json.load(file)["results"][0]
+    first, *_ = results_of("--window-sec=9", "model", "late.wav", status=1)
     assert first["start_sec"] == 0 and first["llr"] is not None
 
 
@@ -266,6 +272,7 @@ def test_a_threshold_that_nothing_passes(detector, tmp_path, capsys):
     write_tiny_model(strict, tmp_path / "sources", thresholds)
     (result,) = results_of("--threshold=eer", str(strict), "zoo/a.wav")
     assert result["threshold"] == "inf"
+    assert run("--threshold=eer", str(strict), "zoo/a.wav") == 0
     captured = capsys.readouterr()
     assert f"WARNING (sd-detect) {strict}: the threshold eer is infinite" in captured.err
     assert "replayed (" in captured.out
@@ -281,11 +288,39 @@ def test_commands_of_a_script_file_run_only_if_allowed(detector, capsys):
     assert run("--allow-pipes", "model", "scp:pipe.scp") == 0
 
 
+def test_threads_change_neither_lines_nor_their_order(detector, capsys):
+    soundfile.write("late.wav", np.r_[np.tile(detector[1], 10), np.nan], RATE_HZ, subtype="FLOAT")
+    argv = ["--window-sec=9", "--max-skip=1", "model", "zoo", "late.wav", "zoo/a.wav"]
+    outs = set()
+    for num_threads in (1, 2, 5):
+        assert run(f"--num-threads={num_threads}", *argv) == 0
+        captured = capsys.readouterr()
+        outs.add(captured.out)
+        assert "WARNING (sd-detect) skipped late.wav: sample 320000 " in captured.err
+    (out,) = outs
+    assert out.count("zoo/a.wav: ") == 2 and out.count("late.wav 0:00:") == 2
+
+
+def test_max_skip(detector, capsys):
+    """Every recording is tried; the status tells whether too many have no result."""
+    argv = ["model", "absent.wav", "zoo/a.wav", "gone.wav", "zoo/half.wav"]
+    for max_skip, status in ((1, 1), (2, 0)):
+        assert run(f"--max-skip={max_skip}", *argv) == status
+        captured = capsys.readouterr()
+        assert [line.split(":")[0] for line in captured.out.splitlines()] == argv[2::2]
+        assert captured.err.count("ERROR") == 2 - max_skip
+        assert captured.err.count("WARNING (sd-detect) skipped ") == max_skip
+        assert "done 2 judgements, 2 recordings skipped" in captured.err
+
+
 @pytest.mark.parametrize(
     ("option", "message"),
     [
         ("--prior=1", "--prior: expected more than 0 and less than 1, found 1.0"),
         ("--window-sec=0.5", "--window-sec: expected 1 to 3600, found 0.5"),
+        ("--num-threads=0", "--num-threads: expected 1 or more, found 0"),
+        ("--max-skip=-1", "--max-skip: expected 0 or more, found -1"),
+        ("--format=csv", "--format: expected text or jsonl or kaldi, found 'csv'"),
         ("--threshold=best", "--threshold: expected bayes or eer or false_alarm, found 'best'"),
         ("--costs=1", "--costs: expected Cmiss,Cfa, two positive numbers, found 1"),
         ("--costs=1,0", "--costs: expected Cmiss,Cfa, two positive numbers, found 1,0"),

@@ -10,8 +10,12 @@ from hypothesis import strategies as st
 from sdtools.detect.detection import Judgement, Segment, sentence
 from sdtools.detect.policy import Policy, logit
 from sdtools.detect.quality import Quality
+from sdtools.detect.recordings import Recording
 
-SEGMENT, QUALITY = Segment("a.wav", None, 0.0, 2.0), Quality(2.0, -20.0, 0.0, 1.0, 8000.0)
+SEGMENT, QUALITY = (
+    Segment(Recording("a.wav"), None, 0.0, 2.0),
+    Quality(2.0, -20.0, 0.0, 1.0, 8000.0),
+)
 PRIORS = st.floats(1e-6, 1 - 1e-6) | st.just(0.5)
 COSTS = st.just((1.0, 1.0)) | st.tuples(st.floats(1e-3, 1e3), st.floats(1e-3, 1e3))
 LLRS = st.floats(-30, 30) | st.just(0.0)

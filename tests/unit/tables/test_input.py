@@ -9,7 +9,7 @@ import pytest
 from fields import fails
 
 from sdtools.tables import input as input_module
-from sdtools.tables.input import Input, index_pairs, open_input, read_scp, split_offset
+from sdtools.tables.input import Input, index_pairs, iter_scp, open_input, read_scp, split_offset
 from sdtools.tables.output import open_output
 
 DATA = bytes(range(256)) * 40
@@ -250,7 +250,7 @@ def test_a_terminal_is_an_input():
 def test_script_file_is_split_at_the_first_blank(tmp_path):
     (tmp_path / "x.scp").write_bytes(b"a \t name with:colon \r\n  b\tx[0:1]\na cat y |")
     pairs = [("a", "name with:colon"), ("b", "x[0:1]"), ("a", "cat y |")]
-    assert read_scp(f"{tmp_path}/x.scp") == pairs
+    assert read_scp(f"{tmp_path}/x.scp") == list(iter_scp(f"{tmp_path}/x.scp")) == pairs
 
 
 @pytest.mark.parametrize(
@@ -260,8 +260,9 @@ def test_script_file_is_split_at_the_first_blank(tmp_path):
 def test_bad_lines_are_named(tmp_path, text, number, got):
     (tmp_path / "x.scp").write_bytes(text)
     need = "a key and a value in UTF-8"
-    with fails(who=f"{tmp_path}/x.scp:{number}", what="line", got=got, need=need):
-        read_scp(f"{tmp_path}/x.scp")
+    for read in (read_scp, lambda name: list(iter_scp(name))):
+        with fails(who=f"{tmp_path}/x.scp:{number}", what="line", got=got, need=need):
+            read(f"{tmp_path}/x.scp")
 
 
 def test_index_has_every_key_once():
