@@ -22,6 +22,8 @@ from typing import BinaryIO
 
 import soundfile
 
+from sdtools.audio.containers import is_mpeg_frame
+
 STREAM_BYTES = 0x7FFFF000  # in a WAV header, this size or more means "written into a pipe"
 MAX_FRAMES = 1 << 40  # a header with more does not know the length
 ENDLESS_BYTES = 1 << 40  # added to the size of a view that must not look too short
@@ -81,7 +83,7 @@ def read_claim(file: BinaryIO) -> Claim:
     if head[:7] == b"NIST_1A":
         count = re.search(rb"\nsample_count -i (\d+)\s", _read(file, start, 1024))
         return Claim(int(count[1]) if count else None, end=end)
-    if _is_mp3(head):
+    if is_mpeg_frame(head):
         return _claim_of_mp3(file, 0, end)
     if head[:4] in (b"RIFF", b"RIFX") and head[8:12] == b"WAVE":
         return _claim_of_wav(file, "<" if head[:4] == b"RIFF" else ">", end)
@@ -101,14 +103,6 @@ def _skip_tags(file: BinaryIO, at: int) -> int:
     return at
 
 
-def _is_mp3(head: bytes) -> bool:
-    """Whether a header of an MPEG audio frame stands first."""
-    if len(head) < 4 or head[0] != 0xFF or head[1] & 0xE0 != 0xE0:
-        return False
-    version, layer, bitrate, rate = head[1] >> 3 & 3, head[1] >> 1 & 3, head[2] >> 4, head[2] >> 2
-    return version != 1 and layer != 0 and bitrate != 15 and rate & 3 != 3
-
-
 def _claim_of_mp3(file: BinaryIO, first: int, end: int) -> Claim:
     """The claim of a table of contents, which libsndfile reads, or none."""
     start = _skip_tags(file, first)
@@ -124,7 +118,7 @@ def _end_of_frames(file: BinaryIO, at: int, end: int) -> int:
     """Place before a last frame that is cut, at which libsndfile would fail; else the end."""
     while at < end:
         head = _read(file, at, 4)
-        length = _frame_bytes(head) if _is_mp3(head) else 0
+        length = _frame_bytes(head) if is_mpeg_frame(head) else 0
         if length == 0:
             return end
         if at + length > end:
@@ -167,7 +161,7 @@ def _claim_of_wav(file: BinaryIO, order: str, end: int) -> Claim:
     if stop < riff_end and not any(_is_chunk(file, order, stop + i, riff_end) for i in (0, 1)):
         stop = riff_end
         patches[at + 4] = struct.pack(f"{order}I", min(stop - first, 0xFFFFFFFF))
-    if tag == MP3_IN_WAV and _is_mp3(_read(file, first, 4)):
+    if tag == MP3_IN_WAV and is_mpeg_frame(_read(file, first, 4)):
         claim = _claim_of_mp3(file, first, stop)
         claim.is_short = stop < at + 8 + size < STREAM_BYTES
         return claim
