@@ -8,6 +8,7 @@ import soundfile
 
 from sdtools.audio.containers import HEAD_BYTES, container_of
 
+WRITTEN = "WAV WAVEX RF64 AIFF AU FLAC OGG NIST W64 CAF MP3 VOC SVX PVF PAF".split()
 SPOKEN = {  # first bytes of what recorders write and libsndfile does not
     "mp4": [
         b"\0\0\0\x1cftypM4A \0\0\0\0",
@@ -50,11 +51,7 @@ OTHERS = [
 ]
 
 
-@pytest.mark.parametrize(
-    "kind",
-    ["WAV", "WAVEX", "RF64", "AIFF", "AU", "FLAC", "OGG", "NIST"]
-    + ["W64", "CAF", "MP3", "VOC", "SVX", "PVF", "PAF"],
-)
+@pytest.mark.parametrize("kind", WRITTEN)
 def test_what_libsndfile_writes(kind):
     file = BytesIO()
     subtype = {"SVX": "PCM_16", "PAF": "PCM_16"}.get(kind)
