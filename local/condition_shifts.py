@@ -16,8 +16,8 @@ from scipy.signal import firwin, lfilter
 from script import Script
 
 from sdtools.audio.decoding import load_audio
-from sdtools.detect.detection import find_recordings
 from sdtools.detect.model import load_model
+from sdtools.detect.recordings import find_recordings
 from sdtools.errors import SdError
 from sdtools.replay.simulation import CODECS, resample, store
 
@@ -43,10 +43,10 @@ def measure(args: Namespace) -> None:
     model = load_model(args.model)
     rate_hz = model.sample_rate_hz
     llrs: dict[str, list[float]] = {}
-    for path in itertools.islice(find_recordings(args.recordings), args.num):
-        samples, own_hz = load_audio(path, channel=0)
+    for recording in itertools.islice(find_recordings(args.recordings)[0], args.num):
+        samples, own_hz = load_audio(recording.file, channel=0)
         if own_hz != rate_hz:
-            raise SdError(path, "sample rate", got=f"{own_hz} Hz", need=f"{rate_hz} Hz")
+            raise SdError(recording.file, "sample rate", got=f"{own_hz} Hz", need=f"{rate_hz} Hz")
         for name, changed, changed_hz in conditions(samples, rate_hz):
             llrs.setdefault(name, []).append(model.score_unchecked(changed, changed_hz))
     if not llrs:
