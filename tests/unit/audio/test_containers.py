@@ -8,7 +8,23 @@ import soundfile
 
 from sdtools.audio.containers import HEAD_BYTES, container_of
 
-WRITTEN = "WAV WAVEX RF64 AIFF AU FLAC OGG NIST W64 CAF MP3 VOC SVX PVF PAF".split()
+WRITTEN = [
+    "WAV",
+    "WAVEX",
+    "RF64",
+    "AIFF",
+    "AU",
+    "FLAC",
+    "OGG",
+    "NIST",
+    "W64",
+    "CAF",
+    "MP3",
+    "VOC",
+    "SVX",
+    "PVF",
+    "PAF",
+]
 SPOKEN = {  # first bytes of what recorders write and libsndfile does not
     "mp4": [
         b"\0\0\0\x1cftypM4A \0\0\0\0",
