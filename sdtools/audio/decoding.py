@@ -4,15 +4,23 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from io import BytesIO
-from typing import BinaryIO, NamedTuple
+from typing import BinaryIO, NamedTuple, cast
 
 import numpy as np
 import soundfile
 
 from sdtools.audio.claims import STREAM_BYTES, Stream
+from sdtools.audio.streaming import (
+    FLAC_FRAMES,
+    ForwardFile,
+    RawFormat,
+    overlapping,
+    read_raw,
+    read_wav_head,
+)
 from sdtools.errors import SdError
 from sdtools.features.samples import MAX_PEAK
 from sdtools.tables.input import Input, open_input
@@ -33,7 +41,7 @@ class Window(NamedTuple):
     """A part of a recording; samples have the shape (num_samples, num_channels)."""
 
     start_sec: float
-    total_sec: float  # of the whole recording
+    total_sec: float | None  # of the whole recording; None of a stream that goes on
     samples: np.ndarray
     rate_hz: int
 
@@ -113,21 +121,57 @@ def read_sound(
 
 
 def read_windows(
-    path: str | os.PathLike[str], window_sec: float, allow_pipes: bool = False
+    path: str | os.PathLike[str],
+    window_sec: float,
+    allow_pipes: bool = False,
+    *,
+    shift_sec: float | None = None,
+    raw: RawFormat | None = None,
 ) -> Iterator[Window]:
     """Yield a recording in windows of equal length, no longer than `window_sec`.
 
-    Only one window is in memory; standard input and `archive:byte` are read whole first.
+    With `shift_sec`, and of standard input, windows are as of `overlapping`. Raw samples, WAV and
+    FLAC on standard input are read as they come; other formats there and `archive:byte` are read
+    whole first. Only one window is in memory.
+
+    Parameters
+    ----------
+    shift_sec
+        Time from one window to the next; of standard input by default `window_sec`.
+    raw
+        Form of standard input without a header.
 
     Raises
     ------
     SdError
         As `load_audio`.
     """
-    with open_input(str(path), allow_pipes) as source, _sound_file(source) as (who, file):
+    with open_input(str(path), allow_pipes) as source:
+        sizes_sec = window_sec, shift_sec or window_sec
+        if not source.is_standard:
+            yield from _windows_of_file(source, window_sec, shift_sec)
+        elif form := raw or read_wav_head(source):
+            yield from _overlapping(source.name, read_raw(source, form), form.rate_hz, *sizes_sec)
+        elif source.peek(4, 4) == b"fLaC":
+            file = ForwardFile(source)
+            with _open_stream(source.name, cast(BinaryIO, file)) as stream:
+                file.is_open = True
+                blocks = _blocks_of_all(source.name, stream)
+                yield from _overlapping(source.name, blocks, stream.samplerate, *sizes_sec)
+        else:
+            yield from _windows_of_file(source, window_sec, shift_sec)
+
+
+def _windows_of_file(source: Input, window_sec: float, shift_sec: float | None) -> Iterator[Window]:
+    """The windows of a recording whose end is known."""
+    with _sound_file(source) as (who, file):
         num_frames = _count_frames(who, file)
         with _open_stream(who, file) as stream:
             rate_hz = stream.samplerate
+            if shift_sec is not None:
+                blocks = _blocks(stream)
+                yield from _overlapping(who, blocks, rate_hz, window_sec, shift_sec, num_frames)
+                return
             num_windows = max(1, -(-num_frames // int(window_sec * rate_hz)))
             starts = (int(i * (num_frames / num_windows)) for i in range(num_windows))
             for first, end in itertools.pairwise(itertools.chain(starts, [num_frames])):
@@ -136,6 +180,32 @@ def read_windows(
                     raise _cut_short(who, first + len(samples))
                 _check_samples(who, samples, rate_hz, first)
                 yield Window(first / rate_hz, num_frames / rate_hz, samples, rate_hz)
+
+
+def _overlapping(
+    who: str,
+    blocks: Iterable[np.ndarray],
+    rate_hz: int,
+    window_sec: float,
+    shift_sec: float,
+    num_frames: int | None = None,
+) -> Iterator[Window]:
+    """The windows of samples that come in blocks, of which there will be `num_frames` if known."""
+    _check_rate(who, rate_hz)
+
+    def checked() -> Iterator[np.ndarray]:
+        first = 0
+        for block in blocks:
+            _check_samples(who, block, rate_hz, first)
+            first += len(block)
+            yield block
+        if not first:
+            _check_samples(who, np.empty(0), rate_hz)
+
+    length, shift = (max(1, round(sec * rate_hz)) for sec in (window_sec, shift_sec))
+    for first, samples, is_last in overlapping(checked(), length, shift):
+        end = first + len(samples) if is_last else num_frames
+        yield Window(first / rate_hz, None if end is None else end / rate_hz, samples, rate_hz)
 
 
 def read_header(path: str | os.PathLike[str], count: bool = False) -> Header:
@@ -164,10 +234,20 @@ def _count_frames(who: str, file: BinaryIO) -> int:
         return num_frames
 
 
-def _blocks(stream: Stream) -> Iterator[np.ndarray]:
+def _blocks(stream: Stream, num_frames: int = BLOCK_FRAMES) -> Iterator[np.ndarray]:
     """All samples of a stream, shape (num_frames, num_channels) a block."""
-    while len(block := stream.read(BLOCK_FRAMES, dtype="float64", always_2d=True)):
+    while len(block := stream.read(num_frames, dtype="float64", always_2d=True)):
         yield block
+
+
+def _blocks_of_all(who: str, stream: Stream) -> Iterator[np.ndarray]:
+    """Small blocks of a stream; an error at its end if its header promises more."""
+    num_frames = 0
+    for block in _blocks(stream, FLAC_FRAMES):
+        num_frames += len(block)
+        yield block
+    if stream.is_cut(num_frames):
+        raise _cut_short(who, num_frames)
 
 
 @contextmanager

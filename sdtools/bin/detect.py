@@ -68,6 +68,8 @@ def body(context: Context) -> int:
     model_dir, *names = context.positionals
     if not names and not own.info:
         raise UsageError("sound files", got="none", need="one or more, or --info")
+    if context[DetectOptions].raw and "-" not in names:
+        raise UsageError("--raw", need="- among the sound files, for standard input")
     recordings, total = find_recordings(names)
     with one_blas_thread(), Lines(own.format, own.resume) as lines:
         model = load_model(model_dir)

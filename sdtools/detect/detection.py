@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from sdtools.audio.decoding import read_windows
+from sdtools.audio.streaming import parse_raw
 from sdtools.detect.model import Model
 from sdtools.detect.policy import BAYES, Policy
 from sdtools.detect.quality import Quality, measure
@@ -44,6 +45,14 @@ class DetectOptions:
         default=30.0,
         metadata={"help": "longer recordings are judged in windows of at most this length"},
     )
+    shift_sec: float | None = field(
+        default=None,
+        metadata={"help": "time from one window to the next; then windows have equal lengths"},
+    )
+    raw: str = field(
+        default="",
+        metadata={"help": "form of standard input without a header, such as s16le,16000,1"},
+    )
     allow_pipes: bool = field(
         default=False, metadata={"help": "run the commands in the lines of scp:<script-file>"}
     )
@@ -63,6 +72,11 @@ class DetectOptions:
             raise UsageError(f"--threshold={self.threshold}", got=got, need="no costs", hint=hint)
         if not 1 <= self.window_sec <= 3600:
             raise UsageError("--window-sec", got=self.window_sec, need="1 to 3600")
+        if self.shift_sec is not None and not 0 < self.shift_sec <= self.window_sec:
+            need = f"more than 0 and at most --window-sec, {self.window_sec:g}"
+            raise UsageError("--shift-sec", got=self.shift_sec, need=need)
+        if self.raw:
+            parse_raw(self.raw)
 
     def policy(self, model: Model) -> Policy:
         """How this model decides.
@@ -174,7 +188,14 @@ def judge(model: Model, recording: Recording, options: DetectOptions) -> Iterato
         If the sound cannot be read, has too low a rate, or lacks the channel.
     """
     path = recording.file
-    for window in read_windows(path, options.window_sec, options.allow_pipes):
+    windows = read_windows(
+        path,
+        options.window_sec,
+        options.allow_pipes,
+        shift_sec=options.shift_sec,
+        raw=parse_raw(options.raw) if options.raw else None,
+    )
+    for window in windows:
         model.check_rate(path, window.rate_hz, options.allow_narrowband)
         num_channels = window.samples.shape[1]
         channels: Sequence[int] = range(num_channels)

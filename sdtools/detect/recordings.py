@@ -34,7 +34,7 @@ class Recording(NamedTuple):
     @property
     def key(self) -> str:
         """One word for Kaldi's tables."""
-        return self.utt or as_word(self.file)
+        return self.utt or ("stdin" if self.file == "-" else as_word(self.file))
 
 
 def find_recordings(names: Sequence[str]) -> tuple[Iterator[Recording], int | None]:

@@ -46,6 +46,8 @@ class Input:
         Number of bytes read, or the offset in a file.
     size
         Bytes of a regular file, else None.
+    is_standard
+        Whether it is standard input.
 
     Raises
     ------
@@ -59,8 +61,8 @@ class Input:
         self.size: int | None = None
         self.process: subprocess.Popen[bytes] | None = None
         self.file: IO[bytes]
-        is_standard = rxfilename in ("", "-")
-        if is_standard:
+        self.is_standard = rxfilename in ("", "-")
+        if self.is_standard:
             self.name = "standard input"
             if sys.stdin is None:
                 raise SdError(self.name, "it is closed", hint="Redirect it, or name a file")
@@ -87,7 +89,7 @@ class Input:
         # among them or right after.
         self._base = self._stop = 0
         try:
-            if self.process is None and not is_standard:
+            if self.process is None and not self.is_standard:
                 self._size_up()
             self.seek(offset)
         except SdError:

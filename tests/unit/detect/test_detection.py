@@ -177,6 +177,32 @@ def test_folder_script_file_and_standard_input(detector, capsys):
     assert first.split(": ", 1)[1] in piped.stdout
 
 
+def test_a_stream_is_judged_in_overlapping_windows(detector):
+    """Raw samples and WAV, each line with its time; the same scores as from the samples."""
+    _, x = detector
+    x = np.tile(x, 3)[: 5 * RATE_HZ]
+    soundfile.write("five.wav", x, RATE_HZ)
+    model = load_model("model")
+    command = [sys.executable, "-m", "sdtools.bin.detect", "--window-sec=2", "--shift-sec=1.5"]
+    for options, name in ((["--raw=s16le,16000,1"], "five.raw"), ([], "five.wav")):
+        (np.round(x * 2**15)).astype("<i2").tofile("five.raw")
+        more = ["--format=kaldi", *options, "model", "-"]
+        with open(name, "rb") as file:
+            out = subprocess.check_output([*command, *more], stdin=file, text=True, timeout=120)
+        lines = dict(line.split() for line in out.splitlines())
+        assert list(lines) == [
+            "stdin-0000000-0000200",
+            "stdin-0000150-0000350",
+            "stdin-0000300-0000500",
+        ]
+        for start_sec, llr in zip((0, 1.5, 3), lines.values()):
+            first = int(start_sec * RATE_HZ)
+            want = model.score(x[first : first + 2 * RATE_HZ], RATE_HZ)
+            assert float(llr) == pytest.approx(want, abs=1e-9)
+    results = results_of("--window-sec=2", "--shift-sec=1.5", "model", "five.wav")
+    assert [result["start_sec"] for result in results] == [0, 1.5, 3]
+
+
 def write_bad_files(x):
     """Recordings that cannot be judged, and what the error line of each holds."""
 
@@ -318,6 +344,13 @@ def test_max_skip(detector, capsys):
     [
         ("--prior=1", "--prior: expected more than 0 and less than 1, found 1.0"),
         ("--window-sec=0.5", "--window-sec: expected 1 to 3600, found 0.5"),
+        (
+            "--shift-sec=0",
+            "--shift-sec: expected more than 0 and at most --window-sec, 30, found 0",
+        ),
+        ("--shift-sec=31", "--shift-sec: expected more than 0 and at most --window-sec, 30, found"),
+        ("--raw=s16le", "--raw: expected <format>,<rate>,<channels> such as s16le,16000,1, "),
+        ("--raw=u8,8000,1", "--raw: expected - among the sound files, for standard input"),
         ("--num-threads=0", "--num-threads: expected 1 or more, found 0"),
         ("--max-skip=-1", "--max-skip: expected 0 or more, found -1"),
         ("--format=csv", "--format: expected text or jsonl or kaldi, found 'csv'"),
