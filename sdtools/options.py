@@ -6,6 +6,7 @@ Its flags follow Kaldi: `--name=value`, a bare `--flag` for true, `_` equals `-`
 
 from __future__ import annotations
 
+import codecs
 import dataclasses
 import difflib
 import math
@@ -117,7 +118,8 @@ def config_lines(path: str | os.PathLike[str]) -> Iterator[tuple[str, str]]:
     """Place and text of every flag in a .conf file, without comments."""
     if not os.path.isfile(path):
         raise UsageError("--config", f"no such file: {path}")
-    for number, line in enumerate(Path(path).read_bytes().split(b"\n"), 1):
+    data = Path(path).read_bytes().removeprefix(codecs.BOM_UTF8)
+    for number, line in enumerate(data.split(b"\n"), 1):
         try:
             text = line.decode().split("#", 1)[0].strip()
         except ValueError:

@@ -1,12 +1,13 @@
 """Kaldi data directories as `{file name: {key: value}}`, all bytes: read, cut, repair, write."""
 
 import argparse
+import codecs
 import gc
 import os
 import re
 import shutil
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from itertools import count
 from math import inf
 from pathlib import Path
@@ -18,6 +19,8 @@ Table = dict[bytes, bytes]
 Data = dict[str, Table]
 
 UTTERANCE_TABLE = re.compile(r"text|segments|feats\.scp|vad\.scp|utt2\w+", re.ASCII)
+LABELS = (b"genuine", b"spoof")
+OTHER_LABELS = {b"bonafide": b"genuine"}  # words of the ASVspoof challenges
 SPEAKER_TABLES = ("cmvn.scp", "spk2gender", "spk2warp")  # spk2utt is always derived from utt2spk
 # Without a file segments each utterance is a recording.
 RECORDING_TABLES = ("wav.scp", "reco2dur", "reco2file_and_channel")
@@ -58,13 +61,32 @@ def show(word: bytes) -> str:
     return repr(word.decode(errors="surrogateescape"))
 
 
+def show_all(words: Iterable[bytes]) -> str:
+    """Several words for messages."""
+    return b" ".join(words).decode(errors="surrogateescape")
+
+
+def number(word: bytes | str) -> float:
+    """`word` as a number; `1_0`, which Python reads as 10, is none."""
+    if (b"_" if isinstance(word, bytes) else "_") in word:
+        raise ValueError(word)
+    return float(word)
+
+
+def whole_number(text: str) -> int:
+    """The argument of a script that is a whole number."""
+    if not re.fullmatch(r"-?[0-9]{1,18}", text):
+        raise argparse.ArgumentTypeError(f"expected a whole number, found {text!r}")
+    return int(text)
+
+
 def _number(low: float, high: float, whole: bool = False) -> Callable[[bytes], bool]:
     """Test whether a value is one number in the open interval."""
 
     def valid(value: bytes) -> bool:
         try:
-            number = float(value)
-            return low < number < high and (not whole or number.is_integer())
+            found = number(value)
+            return low < found < high and (not whole or found.is_integer())
         except ValueError:
             return False
 
@@ -75,7 +97,7 @@ def _is_segment(value: bytes) -> bool:
     """Whether `value` is a recording, a start and a later end."""
     try:
         _, start, end = value.split()
-        return 0 <= float(start) < float(end) < inf
+        return 0 <= number(start) < number(end) < inf
     except ValueError:
         return False
 
@@ -85,7 +107,7 @@ _WARP = (_number(0.5, 1.5), "a number between 0.5 and 1.5")
 _FORMS = {  # file name: (test of the value, expected form)
     "text": (lambda value: True, ""),
     "utt2spk": (lambda value: len(value.split()) == 1, "exactly one speaker"),
-    "utt2label": ((b"genuine", b"spoof").__contains__, "genuine or spoof"),
+    "utt2label": (LABELS.__contains__, "genuine or spoof"),
     "utt2dur": _DURATION,
     "reco2dur": _DURATION,
     "utt2num_frames": (_number(0, inf, whole=True), "a whole number above 0"),
@@ -113,27 +135,42 @@ def read_table(
     """`{key: value}` of one file in its own order.
 
     Each line that is not valid goes to `report` and is left out. `form` is the file name whose
-    rules hold, by default that of the path.
+    rules hold, by default that of the path. Byte order marks and a blank last line are skipped.
+    ASVspoof's word for a genuine utterance becomes ours, which is reported on stderr.
     """
-    valid, need = _FORMS.get(form or os.path.basename(path), (bool, "a value"))
-    table = {}
-    with open(path, "rb") as file:
-        for number, line in enumerate(file, 1):
-            # between ASCII blanks, as in C, awk and Kaldi
-            key, value = (*line.split(None, 1), b"", b"")[:2]
-            value = value.rstrip()
-            place = f"{path}:{number}"
-            if not key:
-                report(Problem(place, "the line is empty", hint="Delete it"))
-            elif key in table:
-                hint = "Delete one of its lines"
-                report(Problem(place, f"the key {show(key)} appears twice", hint=hint))
-            elif not valid(value):
-                what, got = f"value of {show(key)}", show(value[:80])
-                report(Problem(place, what, got=got, need=need, hint="Correct the line"))
-            else:
-                table[key] = value
+    form = form or os.path.basename(path)
+    valid, need = _FORMS.get(form, (bool, "a value"))
+    table, num_other_labels = {}, 0
+    for place, key, value in _lines(path):
+        if form == "utt2label" and value in OTHER_LABELS:
+            value = OTHER_LABELS[value]
+            num_other_labels += 1
+        if not key:
+            report(Problem(place, "the line is empty", hint="Delete it"))
+        elif key in table:
+            hint = "Delete one of its lines"
+            report(Problem(place, f"the key {show(key)} appears twice", hint=hint))
+        elif not valid(value):
+            what, got = f"value of {show(key)}", show(value[:80])
+            report(Problem(place, what, got=got, need=need, hint="Correct the line"))
+        else:
+            table[key] = value
+    if num_other_labels:
+        words = " ".join(word.decode() for word in OTHER_LABELS)
+        say(f"{path}: {words!r} is taken as genuine (lines: {num_other_labels})")
     return table
+
+
+def _lines(path: Path | str) -> Iterator[tuple[str, bytes, bytes]]:
+    """Place, key and value of each line."""
+    lines = Path(path).read_bytes().removesuffix(b"\n").split(b"\n")
+    if not lines[-1].strip():
+        lines.pop()
+    for place, line in enumerate(lines, 1):
+        # between ASCII blanks, as in C, awk and Kaldi
+        words = line.removeprefix(codecs.BOM_UTF8).split(None, 1)
+        key, value = (*words, b"", b"")[:2]
+        yield f"{path}:{place}", key, value.rstrip()
 
 
 def kind_of(name: str) -> str | None:
@@ -189,6 +226,14 @@ def subset(data: Data, maps: dict[str, Table], utts: Iterable[bytes]) -> Data:
     }
 
 
+def report_extra(directory: Path, data: Data, maps: dict[str, Table]) -> None:
+    """Report the lines that belong to no utterance, which `subset` leaves out."""
+    for name, table in data.items():
+        if extra := sorted(table.keys() - set(maps[kind_of(name)].values())):
+            what = f"lines of no utterance of utt2spk are left out: {len(extra)}, the first"
+            say(f"{directory}/{name}: {what} {show(extra[0])}")
+
+
 def fix(directory: Path, data: Data) -> Data:
     """The tables of the utterances that all of them have; vad.scp does not count.
 
@@ -196,11 +241,13 @@ def fix(directory: Path, data: Data) -> Data:
     """
     utts = sorted(data["utt2spk"])
     maps, kept = key_maps(data), set(utts)
+    report_extra(directory, data, maps)
     for name, table in data.items():
-        lost = [utt for utt in utts if maps[kind_of(name)].get(utt) not in table]
+        keys = maps[kind_of(name)]
+        lost = [utt for utt in utts if keys.get(utt) not in table]
         if lost and name not in ("vad.scp", "frame_shift"):
-            words = b" ".join(lost).decode(errors="surrogateescape")
-            say(f"{directory}/{name}: {len(lost)} utterances are missing: {words}")
+            what = f"{len(lost)} utterances are missing: {show_all(lost)}"
+            say(f"{directory}/{name}: {what}")
             kept.difference_update(lost)
     if not kept:
         hint = "Compare the keys; nothing was changed"

@@ -8,46 +8,22 @@ right already stays as it is.
 example: utils/split_by_label.py data/cf_sd6/train data/cf_sd6/dev exp/cf_sd6
 """
 
-from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 
-from data_dir import Parser, run, show
+from data_dir import LABELS, Parser, read_table, run, show
 from files import write_whole
-from messages import Problem, say
-
-LABELS = (b"genuine", b"spoof")
-OTHER_WORDS = {b"bonafide": b"genuine"}  # of the ASVspoof challenges
-BYTE_ORDER_MARK = b"\xef\xbb\xbf"  # some editors write it at the start of a file
-
-
-def read_lines(path: Path) -> Iterator[tuple[str, bytes, bytes]]:
-    """Place, key and value of each line that is not empty."""
-    content = path.read_bytes().removeprefix(BYTE_ORDER_MARK)
-    for number, line in enumerate(content.split(b"\n"), 1):
-        key, value = (*line.split(None, 1), b"", b"")[:2]
-        if key:
-            yield f"{path}:{number}", key, value.rstrip()
+from messages import Problem
 
 
 def read_labels(directories: list[Path]) -> dict[bytes, bytes]:
     """`{utterance: label}` of the files utt2label."""
     labels = {}
     for directory in directories:
-        path, others = directory / "utt2label", Counter()
-        for place, utt, word in read_lines(path):
-            label = OTHER_WORDS.get(word, word)
-            others[word] += label != word
-            if label not in LABELS:
-                what, need = f"label of {show(utt)}", "genuine or spoof"
-                hint = "Correct the line"
-                raise Problem(place, what, got=show(word[:80]), need=need, hint=hint)
+        path = directory / "utt2label"
+        for line, (utt, label) in enumerate(read_table(path).items(), 1):
             if labels.setdefault(utt, label) != label:
-                hint = "Remove the wrong line"
-                raise Problem(place, f"the utterance {show(utt)} has both labels", hint=hint)
-        for word, number in others.items():
-            if number:
-                say(f"{path}: {show(word)} is taken as genuine (lines: {number})")
+                what, hint = f"the utterance {show(utt)} has both labels", "Remove the wrong line"
+                raise Problem(f"{path}:{line}", what, hint=hint)
     return labels
 
 
@@ -58,7 +34,8 @@ def split(directories: list[Path]) -> dict[bytes, bytes]:
         path = directory / "feats.scp"
         if not path.is_file():
             raise Problem(path, "the file does not exist", hint="Compute the features first")
-        for place, utt, value in read_lines(path):
+        for line, (utt, value) in enumerate(read_table(path).items(), 1):
+            place = f"{path}:{line}"
             if utt not in labels:
                 what = f"the utterance {show(utt)} has no label in utt2label"
                 raise Problem(place, what, hint="Add the label, or remove the utterance")

@@ -12,7 +12,7 @@ from bisect import bisect_left
 from itertools import accumulate, pairwise
 from pathlib import Path
 
-from data_dir import Parser, key_maps, read_dir, run, spk2utt, subset, write_dir
+from data_dir import Parser, key_maps, read_dir, report_extra, run, spk2utt, subset, whole_number, write_dir
 from messages import Problem
 
 
@@ -37,7 +37,7 @@ def main() -> None:
     parser = Parser(__doc__)
     parser.add_argument("--per-utt", action="store_true", help="ignore the speakers")
     parser.add_argument("data_dir", metavar="data-dir", type=Path)
-    parser.add_argument("num_parts", metavar="num-parts", type=int)
+    parser.add_argument("num_parts", metavar="num-parts", type=whole_number)
     args = parser.parse_args()
 
     data = read_dir(args.data_dir)
@@ -57,6 +57,7 @@ def main() -> None:
     else:
         cuts = cut_speakers([len(group) for group in groups], args.num_parts)
     maps = key_maps(data)
+    report_extra(args.data_dir, data, maps)
     root = args.data_dir / f"split{args.num_parts}{'utt' if args.per_utt else ''}"
     for part, (start, end) in enumerate(pairwise(cuts), 1):
         write_dir(root / str(part), subset(data, maps, utts[start:end]), back_up=False)

@@ -18,10 +18,12 @@ from data_dir import (
     key_maps,
     need_another,
     read_dir,
+    report_extra,
     run,
     show,
     spk2utt,
     subset,
+    whole_number,
     write_dir,
 )
 from messages import Problem, say
@@ -113,7 +115,7 @@ def main() -> None:
     text = "the utterances of the speakers in the first column of the file"
     how.add_argument("--spk-list", type=Path, metavar="FILE", help=text)
     parser.add_argument("src", type=Path)
-    parser.add_argument("num_utts", metavar="num-utts", nargs="?", type=int)
+    parser.add_argument("num_utts", metavar="num-utts", nargs="?", type=whole_number)
     parser.add_argument("dest", type=Path)
     args = parser.parse_args()
     if (args.num_utts is None) != bool(args.utt_list or args.spk_list):
@@ -123,7 +125,9 @@ def main() -> None:
     data = read_dir(args.src)
     picked, utts = set(pick(args, data)), sorted(data["utt2spk"])
     kept = [utt for utt in utts if utt in picked]
-    write_dir(args.dest, subset(data, key_maps(data), kept))
+    maps = key_maps(data)
+    report_extra(args.src, data, maps)
+    write_dir(args.dest, subset(data, maps, kept))
     say(f"{args.dest}: {len(kept)} utterances out of {len(utts)}")
 
 

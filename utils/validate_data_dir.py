@@ -8,6 +8,7 @@ example: utils/validate_data_dir.py --no-feats --no-text data/train
 """
 
 import argparse
+import codecs
 import re
 from collections.abc import Iterator
 from itertools import pairwise
@@ -32,9 +33,17 @@ def check_order(path: Path, table: Table) -> Iterator[Problem]:
             what, need = f"{show(key)} comes after {show(previous)}", "byte order (LC_ALL=C)"
             yield Problem(f"{path}:{line}", what, need=need, hint=FIX)
             break
-    if path.stat().st_size and not path.read_bytes().endswith(b"\n"):
+    content = path.read_bytes()
+    if content and not content.endswith(b"\n"):
         what = "the last line has no newline; the file may be cut off"
         yield Problem(f"{path}:{len(table)}", what, hint=f"Write it again or {FIX.lower()}")
+    # Our programs skip these two, Kaldi's do not.
+    if codecs.BOM_UTF8 in content:
+        where = content[: content.index(codecs.BOM_UTF8)].count(b"\n") + 1
+        what = "the line begins with a byte order mark, which an editor has written"
+        yield Problem(f"{path}:{where}", what, hint=FIX)
+    if content.count(b"\n") > len(table):
+        yield Problem(f"{path}:{len(table) + 1}", "the last line is empty", hint=FIX)
 
 
 def check_keys(path: Path, table: Table, needed: list[bytes]) -> Iterator[Problem]:
@@ -45,11 +54,12 @@ def check_keys(path: Path, table: Table, needed: list[bytes]) -> Iterator[Proble
     extra = sorted(table.keys() - set(needed))
     if missing:
         what = f"there is no line for {show(missing[0])} ({len(missing)} missing)"
-        yield Problem(path, what, hint=FIX)
+        yield Problem(path, what, hint=f"Add it, or {FIX.lower()}, which removes the utterance")
     if extra:
         line = list(table).index(extra[0]) + 1
         what = f"{show(extra[0])} is not in utt2spk or segments ({len(extra)} extra)"
-        yield Problem(f"{path}:{line}", what, hint=FIX)
+        hint = f"Correct the keys, or {FIX.lower()}, which removes the line"
+        yield Problem(f"{path}:{line}", what, hint=hint)
 
 
 def check_speakers(

@@ -7,7 +7,6 @@ has `utterance genuine` or `utterance spoof`. Names are those of `tables.input`:
 
 from __future__ import annotations
 
-import codecs
 import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar
@@ -16,7 +15,7 @@ import numpy as np
 
 from sdtools.errors import SdError, warn
 from sdtools.scoring.tandem import AsvScores, sort_asv_scores
-from sdtools.tables.input import open_input
+from sdtools.tables.input import open_input, text_lines
 from sdtools.tables.output import open_output
 
 Value = TypeVar("Value")
@@ -187,13 +186,10 @@ def parse_number(text: str) -> float:
 def read_lines(path: str) -> list[tuple[str, bytes]]:
     """Place, as `file:number`, and content of each line of a file.
 
-    A UTF-8 byte order mark at the start and one blank line at the end are skipped.
+    An empty file has one empty line.
     """
     with open_input(path) as source:
-        data = source.read_all().removeprefix(codecs.BOM_UTF8).removesuffix(b"\n")
-    lines = data.split(b"\n")
-    if len(lines) > 1 and not lines[-1].strip():
-        lines.pop()
+        lines = text_lines(source.read_all()) or [b""]
     return [(f"{path}:{number}", line) for number, line in enumerate(lines, 1)]
 
 

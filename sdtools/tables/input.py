@@ -5,6 +5,7 @@ Script files, which hold such names, are read here, too.
 
 from __future__ import annotations
 
+import codecs
 import itertools
 import os
 import re
@@ -336,6 +337,22 @@ def open_input(rxfilename: str, allow_pipes: bool = True) -> Iterator[Input]:
         source.close()
 
 
+def text_lines(data: bytes) -> list[bytes]:
+    r"""Return the lines of a text, without UTF-8 byte order marks and without a blank last line.
+
+    Editors write both. A mark may also begin a later line, where files were joined.
+
+    Examples
+    --------
+    >>> text_lines(b"\xef\xbb\xbfa 1\nb 2\n\n")
+    [b'a 1', b'b 2']
+    """
+    lines = data.removesuffix(b"\n").split(b"\n")
+    if codecs.BOM_UTF8 in data:
+        lines = [line.removeprefix(codecs.BOM_UTF8) for line in lines]
+    return lines if lines[-1].strip() else lines[:-1]
+
+
 def read_scp(rxfilename: str) -> list[tuple[str, str]]:
     """Return key and value of every line of a script file.
 
@@ -345,9 +362,7 @@ def read_scp(rxfilename: str) -> list[tuple[str, str]]:
         If a line lacks a key or a value.
     """
     with open_input(rxfilename) as source:
-        lines = source.read_all().split(b"\n")
-    if not lines[-1]:
-        lines.pop()
+        lines = text_lines(source.read_all())
     try:
         pairs = (line.split(None, 1) for line in lines)
         return [(key.decode(), value.rstrip().decode()) for key, value in pairs]

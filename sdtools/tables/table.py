@@ -8,6 +8,7 @@ unpickled. A command in the table's own name runs; one in a line of a script fil
 
 from __future__ import annotations
 
+import codecs
 import os
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -190,6 +191,8 @@ class TableReader:
 
     def _archive_entries(self, source: Input) -> Iterator[Entry]:
         try:
+            if source.peek(3, 3) == codecs.BOM_UTF8:  # of a text that an editor has saved
+                source.position += 3
             while (key := _read_key(source)) is not None:
                 where = source.where
                 yield Entry(key, where, partial(_same, self._read(source)))

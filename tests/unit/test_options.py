@@ -43,6 +43,13 @@ def test_text_that_is_not_utf8_names_its_line(tmp_path):
     assert info.value.who == f"{tmp_path}/x.conf:2" and info.value.need == "UTF-8"
 
 
+def test_a_byte_order_mark_is_skipped(tmp_path):
+    (tmp_path / "x.conf").write_bytes(b"\xef\xbb\xbf--loud\r\n--num-bands=3\r\n\r\n")
+    assert load_settings(tmp_path / "x.conf", Options) == Options(3, loud=True)
+    values = read_config(str(tmp_path / "x.conf"), known([Options]))
+    assert values == {"loud": True, "num_bands": 3}
+
+
 def test_settings_beside_a_file_must_be_the_same(tmp_path):
     path = str(tmp_path / "x")
     with pytest.warns(SdWarning, match=r"x\.conf does not exist") as caught:

@@ -66,6 +66,8 @@ SAME = ["destination", "source"]
         ("subset_data_dir.py --utt-list f data 2 x", ["num-utts", "list"]),
         ("subset_data_dir.py --first --last data 2 x", ["argument --last", "argument --first"]),
         ("subset_data_dir.py data many x", ["argument num-utts", "'many'"]),
+        ("subset_data_dir.py data 1_0 x", ["argument num-utts", "'1_0'"]),
+        ("split_data.py data 1_0", ["argument num-parts", "'1_0'"]),
         ("copy_data_dir.py x x", ["x: ", *SAME]),
         ("copy_data_dir.py data x", NO_DATA_DIR),
         ("copy_data_dir.py --utt-prefix a\tb data x", ["argument --utt-prefix", r"'a\tb'"]),
@@ -83,12 +85,13 @@ def test_bad_command_lines_give_one_line(tmp_path, command, words):
 SECONDS, SEGMENT = "a number of seconds above 0", "<recording> <start> <end> in seconds"
 MALFORMED = [  # file, line appended to it, value found, beginning of what is expected
     ("utt2spk", "x-1 a b", "'a b'", "exactly one speaker"),
-    ("utt2spk", "x-2", "''", "exactly one speaker"),
     ("utt2spk", "", None, ""),
+    ("utt2spk", "x-2", "''", "exactly one speaker"),
     ("feats.scp", "a-1 x", None, ""),  # a second time
     ("feats.scp", "x-1 ", "''", "a value"),
     ("utt2env", "x-1", "''", "a value"),
-    ("utt2label", "x-1 bonafide", "'bonafide'", "genuine or spoof"),
+    ("utt2label", "x-1 Genuine", "'Genuine'", "genuine or spoof"),
+    ("utt2dur", "x-5 1_0", "'1_0'", SECONDS),
     ("utt2dur", "x-1 0", "'0'", SECONDS),
     ("utt2dur", "x-2 nan", "'nan'", SECONDS),
     ("utt2dur", "x-3 inf", "'inf'", SECONDS),
@@ -108,6 +111,7 @@ MALFORMED_WITH_SEGMENTS = [
     ("segments", "x-3 R1 x 3", "'R1 x 3'", SEGMENT),
     ("segments", "x-4 R1 3 -1", "'R1 3 -1'", SEGMENT),
     ("segments", "x-5 R1 -1 3", "'R1 -1 3'", SEGMENT),
+    ("segments", "x-7 R1 0 1_0", "'R1 0 1_0'", SEGMENT),
     ("segments", "x-6 R1 3 nan", "'R1 3 nan'", SEGMENT),
     ("reco2file_and_channel", "R3 two C", "'two C'", "<file> <channel> with channel A or B"),
 ]
@@ -284,7 +288,7 @@ def test_validate_warns_of_a_single_speaker(tmp_path):
     assert done.stderr.count("\n") == 1
 
 
-FIX = "Run fix_data_dir.py"
+FIX = "fix_data_dir.py"
 SPK2UTT = ["different in utt2spk", "Run utt2spk_to_spk2utt.py"]
 INVALID = [  # file, old and new text, place of the problem, words of the message
     ("utt2spk", "c-1 c\n", "c-1 c", "utt2spk:6", ["newline", "cut off"]),
@@ -508,6 +512,61 @@ def test_what_fix_leaves_is_valid(tmp_path, draw):
     if run("fix_data_dir.py", data).returncode == 0:
         succeed("validate_data_dir.py", data)
         assert set(read(data)) == set(FILES)
+
+
+# What editors and others write
+
+
+MARK = b"\xef\xbb\xbf"
+
+
+def test_byte_order_marks_and_blank_last_lines_lose_nothing(data):
+    """The validator names them, because Kaldi's programs read them as text; fix removes them."""
+    names = ("utt2label", "utt2spk", "wav.scp")
+    for name in names:
+        (data / name).write_bytes(MARK + FILES[name].encode() + b"\n")
+    lines = run("validate_data_dir.py", data).stderr.splitlines()
+    assert len(lines) == 2 * len(names) + 1
+    for name in names:
+        problems = [line for line in lines if f"{data}/{name}:" in line]
+        assert [re.search(rf"{name}:(\d)", line)[1] for line in problems] == ["1", "7"]
+        assert "byte order mark" in problems[0] and "empty" in problems[1]
+        assert all("fix_data_dir.py" in line for line in problems)
+    succeed("split_data.py", data, "3")
+    expected = {name: "".join(re.findall("^a.*\n", FILES[name], re.M)) for name in FILES}
+    assert read(data / "split3/1") == expected
+    assert "kept all 6 utterances" in succeed("fix_data_dir.py", data).stderr
+    assert read(data) == FILES
+    succeed("validate_data_dir.py", data)
+
+
+def test_a_mark_where_files_were_joined(data):
+    path = data / "wav.scp"
+    path.write_bytes(path.read_bytes().replace(b"b-1", MARK + b"b-1"))
+    line, _ = run("validate_data_dir.py", data).stderr.splitlines()
+    assert missing(line, [f"{path}:4: ", "byte order mark"]) == []
+    succeed("fix_data_dir.py", data)
+    assert read(data) == FILES
+
+
+def test_bonafide_becomes_genuine_and_a_line_says_so(data):
+    edit(data / "utt2label", ("a-1 genuine", "a-1 bonafide"), ("c-1 genuine", "c-1 bonafide"))
+    told = f"{data}/utt2label: 'bonafide' is taken as genuine (lines: 2)"
+    done = succeed("validate_data_dir.py", data)
+    assert done.stderr == f"validate_data_dir.py: {told}\n"
+    assert told in succeed("fix_data_dir.py", data).stderr
+    assert read(data) == FILES
+
+
+@pytest.mark.parametrize(
+    "script, words",
+    [("fix_data_dir", []), ("split_data", ["1"]), ("subset_data_dir", ["6", "data/out"])],
+)
+def test_lines_of_no_utterance_are_counted(data, script, words):
+    write(data, {"wav.scp": FILES["wav.scp"] + "d-1 7.wav\ne-1 8.wav\n"})
+    stderr = succeed(f"{script}.py", data, *words, cwd=data.parent).stderr
+    (line,) = [line for line in stderr.splitlines() if "wav.scp" in line]
+    assert missing(line, [f"{script}.py: {data}/wav.scp: ", "left out: 2", "'d-1'"]) == []
 
 
 # utt2spk_to_spk2utt.py

@@ -25,10 +25,10 @@ def test_lines_of_each_class_in_their_order(data, tmp_path):
     }
 
 
-def test_empty_lines_carriage_returns_and_a_byte_order_mark(data, tmp_path):
+def test_carriage_returns_a_byte_order_mark_and_a_blank_last_line(data, tmp_path):
     for name in ("feats.scp", "utt2label"):
         text = (data / name).read_text().replace("\n", "\r\n")
-        (data / name).write_bytes(b"\xef\xbb\xbf" + f"{text}\r\n\n".encode())
+        (data / name).write_bytes(b"\xef\xbb\xbf" + f"{text}\r\n".encode())
     succeed("split_by_label.py", data, tmp_path / "exp")
     expected = {"genuine.scp": "a-1 f.ark:4\nb-1 tool x  y |\n"}
     assert lists(tmp_path / "exp").items() > expected.items()
@@ -61,11 +61,11 @@ def test_a_list_that_is_right_stays(data, tmp_path):
             "utt2label",
             "a-2 spoof",
             "a-2 Spoof",
-            "utt2label:2: label of 'a-2': expected genuine or spoof, found 'Spoof'",
+            "utt2label:2: value of 'a-2': expected genuine or spoof, found 'Spoof'",
         ),
-        ("utt2label", "a-2 spoof", "a-2", "utt2label:2: label of 'a-2': expected genuine or spoof"),
-        ("utt2label", LABELS, LABELS + "a-1 spoof\n", "utt2label:5: the utterance 'a-1' has both"),
-        ("feats.scp", "b-1 tool", "a-1 tool", "feats.scp:3: the utterance 'a-1' is already in"),
+        ("utt2label", "a-2 spoof", "a-2", "utt2label:2: value of 'a-2': expected genuine or spoof"),
+        ("utt2label", LABELS, LABELS + "a-1 spoof\n", "utt2label:5: the key 'a-1' appears twice"),
+        ("feats.scp", "b-1 tool", "a-1 tool", "feats.scp:3: the key 'a-1' appears twice"),
         ("utt2label", "spoof", "genuine", "no utterance of feats.scp is labelled spoof"),
         ("feats.scp", FEATS, "", "no utterance of feats.scp is labelled genuine"),
     ],

@@ -265,6 +265,13 @@ def test_bad_lines_are_named(tmp_path, text, number, got):
             read(f"{tmp_path}/x.scp")
 
 
+@pytest.mark.parametrize("end", ["", "\n", "\n\n", "\r\n\r\n"])
+def test_script_file_as_editors_write_it(tmp_path, end):
+    """Byte order marks, also where files were joined, and a blank last line."""
+    (tmp_path / "x.scp").write_bytes(b"\xef\xbb\xbfa x\n\xef\xbb\xbfb y" + end.encode())
+    assert read_scp(f"{tmp_path}/x.scp") == [("a", "x"), ("b", "y")]
+
+
 def test_index_has_every_key_once():
     assert index_pairs([("b", "x"), ("a", "y")], "x.scp") == {"b": "x", "a": "y"}
     got, need = "a again, first on line 2", "every key once"

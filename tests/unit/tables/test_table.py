@@ -214,6 +214,14 @@ def test_tabs_newlines_and_long_keys_between_entries(tmp_path):
     assert read(f"ark:{tmp_path}/x.ark", "tokens") == want
 
 
+@pytest.mark.parametrize("opener", [open_table, open_random_table])
+def test_archive_of_text_behind_a_byte_order_mark(tmp_path, opener):
+    (tmp_path / "utt2spk").write_bytes(b"\xef\xbb\xbfa x\r\nb y\n\n")
+    with opener(f"ark:{tmp_path}/utt2spk", "token") as table:
+        values = [e.load() for e in table] if opener is open_table else [table["a"], table["b"]]
+    assert values == ["x", "y"]
+
+
 def test_pickled_archive_is_refused(tmp_path):
     payload = b"cos\nsystem\n(S'touch %s/ran'\ntR." % str(tmp_path).encode()
     (tmp_path / "x.ark").write_bytes(b"a PKL" + payload)
