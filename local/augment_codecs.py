@@ -19,7 +19,7 @@ from sdtools.audio.encoding import write_audio
 from sdtools.audio.entries import open_audio
 from sdtools.errors import SdError
 from sdtools.replay.simulation import CODECS, store
-from sdtools.tables.input import read_scp
+from sdtools.tables.input import index_pairs, read_scp
 
 CHOICES = CODECS[1:]  # the first one codes nothing
 
@@ -50,8 +50,13 @@ def augment(args: Namespace) -> None:
 def add_copies(folder: Path, codecs: Sequence[str]) -> None:
     """Add copies to one data directory."""
     names = ["wav.scp", *sorted(path.name for path in folder.glob("utt2*"))]
-    tables = {name: dict(read_scp(str(folder / name))) for name in names}
+    tables = {name: read_table(folder / name) for name in names}
     utts = list(tables["wav.scp"])
+    for name, table in tables.items():
+        if missing := [utt for utt in utts if utt not in table]:
+            got = f"none for {len(missing)} of {len(utts)} utterances (first {missing[0]})"
+            hint = f"Run utils/validate_data_dir.py {folder}"
+            raise SdError(folder / name, "lines", got=got, need="one for each", hint=hint)
     tables.setdefault("utt2coding", dict.fromkeys(utts, "-"))
     made = {f"{utt}-{codec}" for utt in utts for codec in codecs}
     if again := sorted(made & set(utts)):
@@ -73,6 +78,11 @@ def add_copies(folder: Path, codecs: Sequence[str]) -> None:
                 tables["utt2coding"][utt] = codec
     write_data_dir(folder, tables)
     SCRIPT.note(f"{folder}: {len(made)} copies of {len(utts)} recordings ({', '.join(codecs)})")
+
+
+def read_table(path: Path) -> dict[str, str]:
+    """Key and value of each line."""
+    return index_pairs(read_scp(str(path)), str(path))
 
 
 SCRIPT = command_line()

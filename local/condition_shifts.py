@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 from scipy.signal import firwin, lfilter
-from script import Script
+from script import Script, whole_number
 
 from sdtools.audio.decoding import load_audio
 from sdtools.detect.model import load_model
@@ -32,7 +32,9 @@ def main(argv: Sequence[str] | None = None) -> None:
 def command_line() -> Script:
     """The options."""
     script = Script(__file__, __doc__)
-    script.add_argument("--num", type=int, default=40, help="recordings to take (%(default)s)")
+    script.add_argument(
+        "--num", type=whole_number, default=40, help="recordings to take (%(default)s)"
+    )
     script.add_argument("model", help="model directory")
     script.add_argument("recordings", nargs="+", help="sound files, folders or scp:<script-file>")
     return script

@@ -33,7 +33,7 @@ plan=$(local/plan_systems.py --features "$features" --orders "$orders")
 config=$(sed -n 's/^config //p' <<<"$plan")
 flags=$(sed -n 's/^flags *//p' <<<"$plan")
 systems=$(sed -n 's/^system //p' <<<"$plan")
-num_utts=$(awk 'END {print NR}' "$data/wav.scp")
+num_utts=$(awk 'NF {num++} END {print num + 0}' "$data/wav.scp")
 [ "$nj" -le "$num_utts" ] || nj=$num_utts
 split=$data/split${nj}utt
 utils/split_data.py --per-utt "$data" "$nj"

@@ -10,18 +10,19 @@ Example: local/make_models.py --note "Trained on our own recordings." data exp c
 
 from __future__ import annotations
 
-import argparse
-import sys
+from argparse import Namespace
+from collections.abc import Sequence
 from pathlib import Path
 
+from script import Script
+
 from sdtools.audio.entries import AudioOptions
-from sdtools.cli.process import warnings_to
 from sdtools.detect.model import write_model
 from sdtools.errors import SdError, as_sd_error
 from sdtools.options import load_settings
 from sdtools.scoring.evaluation import threshold_record
 from sdtools.scoring.experiment import Experiment, SystemFolder
-from sdtools.scoring.files import read_utt2label
+from sdtools.scoring.files import parse_number, read_utt2label
 from sdtools.scoring.fusion import Fusion, FusionOptions, apply_fusion, train_fusion
 from sdtools.scoring.fusion_file import read_fusion
 from sdtools.scoring.metrics import MetricOptions
@@ -50,8 +51,11 @@ def count_data(folders):
     }
     durations = [folder / "utt2dur" for folder in folders]
     if all(path.is_file() for path in durations):
-        seconds = sum(value for path in durations for value in read_values(path, "float"))
-        record["hours"] = round(seconds / 3600, 3)
+        seconds = [value for path in durations for value in read_values(path, "float")]
+        if len(seconds) != len(labels):
+            who, hint = ", ".join(map(str, durations)), "Make the data directories again"
+            raise SdError(who, "durations", got=len(seconds), need=len(labels), hint=hint)
+        record["hours"] = round(sum(seconds) / 3600, 3)
     return record
 
 
@@ -95,39 +99,40 @@ def make_model(data, experiment, name, options):
     write_model(system.model, sources, confs, fusion, about)
 
 
-def make_model_or_exit(name, options):
-    """Make a model; problems go to stderr with the name of the system."""
-    place = f"{Path(__file__).name}: {name}"
-    try:
-        with warnings_to(
-            lambda warning: print(as_sd_error(warning).within(place), file=sys.stderr)
-        ):
-            make_model(options.data, Experiment(options.exp), name, options)
-    except (ValueError, OSError) as error:
-        sys.exit(str(as_sd_error(error).within(place)))
+def make_models(args: Namespace) -> None:
+    """Make a model of each system; problems name it."""
+    for name in args.systems:
+        try:
+            with SCRIPT.warnings(name):
+                make_model(args.data, Experiment(args.exp), name, args)
+        except (ValueError, OSError) as error:
+            raise as_sd_error(error).within(name) from error
 
 
-def main():
-    """Read, calibrate, write."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--note", default="", help="a sentence: what the models were trained on")
-    parser.add_argument(
+def command_line() -> Script:
+    """The options."""
+    script = Script(__file__, __doc__)
+    script.add_argument("--note", default="", help="a sentence: what the models were trained on")
+    script.add_argument(
         "--false-alarm-rate",
-        type=float,
+        type=parse_number,
         default=0.01,
         help="fraction of dev's replays that one of the thresholds accepts (0.01)",
     )
-    parser.add_argument("data", type=Path, help="with dev/utt2label and <system>/{train,dev}")
-    parser.add_argument(
+    script.add_argument("data", type=Path, help="with dev/utt2label and <system>/{train,dev}")
+    script.add_argument(
         "exp", type=Path, help="with <system>/{genuine,spoof}.gmm and <system>/scores/dev.txt"
     )
-    parser.add_argument("systems", nargs="+", metavar="system")
-    options = parser.parse_args()
-    for name in options.systems:
-        make_model_or_exit(name, options)
+    script.add_argument("systems", nargs="+", metavar="system")
+    return script
 
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run the command line."""
+    SCRIPT.run(make_models, argv)
+
+
+SCRIPT = command_line()
 
 if __name__ == "__main__":
     main()

@@ -9,15 +9,13 @@ Example: local/paper_tables.py --command ./run.sh exp/results.json exp/RESULTS.m
 
 from __future__ import annotations
 
-import argparse
 import re
-import sys
+from argparse import Namespace
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
 
 from plan_systems import FUSIONS
+from script import Script
 
-from sdtools.errors import printable
 from sdtools.features.front_ends import rows_by_name
 from sdtools.scoring.evaluation import Evaluation, SystemEvaluation, read_evaluation
 from sdtools.scoring.experiment import system_names
@@ -86,13 +84,16 @@ def eers(result: Metrics | Condition, name: str, paper: Mapping[str, float]) -> 
 def table_1(
     systems: Systems, orders: Iterable[int], methods: Sequence[str], paper: Mapping[str, float]
 ) -> Rows:
-    """A row for each feature, or one for each kind of EER if there are several."""
+    """A row for each feature, or one for each kind of EER if there are several; `-` if absent."""
     kinds = [*methods, *["the paper"] * bool(paper)]
     rows = [["Feature", *["EER %"] * (len(kinds) > 1), *(f"{order} SD" for order in orders)]]
     for feature, title in FEATURES.items():
         names = [f"{feature}_sd{order}" for order in orders]
-        if all(name in systems for name in names):
-            columns = [eers(systems[name].metrics, name, paper) for name in names]
+        if any(name in systems for name in names):
+            columns = [
+                eers(systems[name].metrics, name, paper) if name in systems else ["-"] * len(kinds)
+                for name in names
+            ]
             rows += [
                 [title, *[kind] * (len(kinds) > 1), *row] for kind, row in zip(kinds, zip(*columns))
             ]
@@ -170,32 +171,44 @@ def report(evaluation: Evaluation, with_paper: bool) -> str:
     return "\n\n".join(parts)
 
 
-def main() -> None:
+def make_tables(args: Namespace) -> None:
     """Read, print, write."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument(
+    evaluation = read_evaluation(args.results)
+    names = system_names([system.path for system in evaluation.systems])
+    by_order = "|".join(row.name for row in ROWS.values() if row.is_by_order)
+    known = [*ROWS, *FUSIONS]
+    if others := [n for n in names if not (n in known or re.fullmatch(rf"({by_order})_sd\d+", n))]:
+        SCRIPT.note(f"warning: {args.results}: the tables have no row for {' '.join(others)}")
+    text = report(evaluation, args.paper)
+    print(f"\n{text}\n")
+    with open_output(args.out) as file:
+        file.write(f"Made by `{args.command}`\n\n{text}\n".encode())
+
+
+def command_line() -> Script:
+    """The options."""
+    script = Script(__file__, __doc__)
+    script.add_argument(
         "--paper",
         action="store_true",
         help="show the paper's EERs beside ours, and EERs by condition; for the paper's corpus",
     )
-    parser.add_argument(
+    script.add_argument(
         "--command",
         default="./run.sh",
         help="the command for the first line of the file (default %(default)s)",
     )
-    parser.add_argument("results", help="from sd-eval-scores --json")
-    parser.add_argument("out", help="Markdown file")
-    args = parser.parse_args()
-    try:
-        text = report(read_evaluation(args.results), args.paper)
-        print(f"\n{text}\n")
-        with open_output(args.out) as file:
-            file.write(f"Made by `{args.command}`\n\n{text}\n".encode())
-    except (ValueError, OSError) as error:
-        sys.exit(printable(f"{Path(__file__).name}: {error}"))
+    script.add_argument("results", help="from sd-eval-scores --json")
+    script.add_argument("out", help="Markdown file")
+    return script
 
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run the command line."""
+    SCRIPT.run(make_tables, argv)
+
+
+SCRIPT = command_line()
 
 if __name__ == "__main__":
     main()

@@ -15,12 +15,12 @@ Example: local/plan_systems.py --systems cf,fusion --orders 0,6
 
 from __future__ import annotations
 
-import argparse
 import re
-import sys
+from argparse import Namespace
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
+
+from script import Script
 
 from sdtools.errors import SdError
 from sdtools.features.front_ends import Row, rows_by_name
@@ -124,25 +124,31 @@ def plan_pass(features: str, orders: Sequence[int]) -> list[str]:
     ]
 
 
-def main() -> None:
-    """Read the options, print the plan."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    what = parser.add_mutually_exclusive_group(required=True)
-    what.add_argument("--systems", help="all, or rows of the tables, such as cf,cm,fusion")
-    what.add_argument("--features", help="rows of one front end, such as cf,cm")
-    parser.add_argument("--orders", default="0,2,4,6", help="of differentiation (%(default)s)")
-    args = parser.parse_args()
-    try:
-        if not re.fullmatch(r"((0|[1-9][0-9]{0,3})(,|$))*", args.orders):
-            raise SdError("--orders", got=repr(args.orders), need="numbers such as 0,2,4,6")
-        orders = sorted({int(word) for word in args.orders.split(",") if word})
-        lines = plan_pass(args.features, orders) if args.features else plan(args.systems, orders)
-    except SdError as error:
-        sys.exit(f"{Path(__file__).name}: {error}")
+def print_plan(args: Namespace) -> None:
+    """Print the lines of the plan."""
+    if not re.fullmatch(r"((0|[1-9][0-9]{0,3})(,|$))*", args.orders):
+        raise SdError("--orders", got=repr(args.orders), need="numbers such as 0,2,4,6")
+    orders = sorted({int(word) for word in args.orders.split(",") if word})
+    lines = plan_pass(args.features, orders) if args.features else plan(args.systems, orders)
     print("\n".join(lines))
 
+
+def command_line() -> Script:
+    """The options."""
+    script = Script(__file__, __doc__)
+    what = script.add_mutually_exclusive_group(required=True)
+    what.add_argument("--systems", help="all, or rows of the tables, such as cf,cm,fusion")
+    what.add_argument("--features", help="rows of one front end, such as cf,cm")
+    script.add_argument("--orders", default="0,2,4,6", help="of differentiation (%(default)s)")
+    return script
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run the command line."""
+    SCRIPT.run(print_plan, argv)
+
+
+SCRIPT = command_line()
 
 if __name__ == "__main__":
     main()

@@ -34,6 +34,7 @@ from script import Script
 
 from sdtools.audio.data_dir import write_data_dir
 from sdtools.errors import SdError
+from sdtools.scoring.files import BONAFIDE
 
 RATE_HZ = 16000
 MAX_HEADER_BYTES = 1 << 20  # before the samples
@@ -106,7 +107,7 @@ def make(args: Namespace) -> None:
     """Find, check, write; notes come last, so that an error is the only line."""
     notes: list[str] = []
     version, _, sets = find_corpus(args.corpus.resolve(), notes)
-    lists = {name: read_protocol(found.protocols[0], name) for name, found in sets.items()}
+    lists = {name: read_protocol(found.protocols[0], name, notes) for name, found in sets.items()}
     check_lists(lists, notes)
     tables = {}
     for name, found in sets.items():
@@ -205,9 +206,10 @@ def incomplete(corpus: Corpus) -> SdError:
     return SdError(corpus.root, f"protocol of {name}", got="none", need=need, hint=hint)
 
 
-def read_protocol(path: Path, name: str) -> list[Row]:
+def read_protocol(path: Path, name: str, notes: list[str]) -> list[Row]:
     """Lines of the protocol of a set; the value of columns that it lacks is `-`."""
     rows: list[Row] = []
+    num_bonafide = 0
     columns: tuple[str, ...] = ()
     text = path.read_text(encoding="utf-8-sig", errors="replace")
     for number, line in enumerate(text.split("\n"), 1):
@@ -217,7 +219,12 @@ def read_protocol(path: Path, name: str) -> list[Row]:
         columns = columns or FORMS.get(len(fields), COLUMNS)
         if not rows and len(fields) == 2 and re.fullmatch(r"S\d+", fields[1]):
             columns = ("file", "phrase")  # the list of eval that participants got
+        if fields[1:2] == [BONAFIDE]:
+            fields[1] = "genuine"
+            num_bonafide += 1
         rows.append(parse_line(fields, columns, f"{path}:{number}", name))
+    if num_bonafide:
+        notes.append(f"{path}: {BONAFIDE!r} is taken as genuine (lines: {num_bonafide})")
     if not rows:
         raise SdError(path, "the protocol has no lines", hint="Unpack the protocols again")
     labels = {row["label"] for row in rows}
@@ -245,8 +252,9 @@ def parse_line(fields: list[str], columns: tuple[str, ...], place: str, name: st
     for column, form in zip(COLUMNS, forms):
         if column in columns and not re.fullmatch(form, row[column], re.ASCII):
             where = "" if column in ("file", "label") else f" where the label is {row['label']}"
+            what = column if column == "file" else f"{column} of {row['file']}"
             hint = "Correct the line"
-            raise SdError(place, column, got=row[column], need=f"{form}{where}", hint=hint)
+            raise SdError(place, what, got=row[column], need=f"{form}{where}", hint=hint)
     return row | {"place": place, "stem": row["file"].split(".")[0]}
 
 

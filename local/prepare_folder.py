@@ -19,7 +19,7 @@ from io import StringIO
 from pathlib import Path
 
 import numpy as np
-from script import Script, three_numbers
+from script import Script, three_numbers, whole_number
 
 from sdtools.audio.data_dir import write_data_dir
 from sdtools.audio.decoding import load_audio, read_header
@@ -27,6 +27,7 @@ from sdtools.audio.encoding import write_audio
 from sdtools.audio.folder import as_word, check_path, name_sounds
 from sdtools.errors import SdError, UsageError
 from sdtools.replay.simulation import resample
+from sdtools.scoring.files import BONAFIDE
 
 SETS = ("train", "dev", "eval")
 LABELS = ("genuine", "spoof")
@@ -52,7 +53,9 @@ def command_line() -> Script:
         default="50,20,30",
         help="percent of the recordings for train, dev and eval (default 50,20,30)",
     )
-    script.add_argument("--seed", type=int, default=0, help="another seed gives another split")
+    script.add_argument(
+        "--seed", type=whole_number, default=0, help="another seed gives another split"
+    )
     script.add_argument("data", type=Path)
     return script
 
@@ -90,14 +93,16 @@ def from_folders(genuine: str, replayed: str) -> Recordings:
 
 
 def read_csv(path: str) -> list[tuple[str, list[str]]]:
-    """Place and cells of each line of a CSV that is not empty."""
+    """Place and cells of each line of a CSV that has text."""
     try:
         text = Path(path).read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise SdError(path, "text", got=error, need="UTF-8", hint="Save it as UTF-8") from None
     reader = csv.reader(StringIO(text, newline=""))
     try:
-        return [(f"{path}:{reader.line_num}", cells) for cells in reader if cells]
+        return [
+            (f"{path}:{reader.line_num}", cells) for cells in reader if any(map(str.strip, cells))
+        ]
     except csv.Error as error:
         need = "cells between commas"
         raise SdError(f"{path}:{reader.line_num}", "line", got=error, need=need) from None
@@ -113,9 +118,14 @@ def from_table(path: str) -> Recordings:
         if not re.fullmatch(r"[a-z][a-z0-9]*", column) or column in RESERVED:
             need = f"a word in small letters other than {' '.join(RESERVED)}"
             raise SdError(where, "column", got=repr(column), need=need, hint="Rename it")
+        if columns.count(column) > 1:
+            raise SdError(where, f"two columns are named {column}", hint="Rename one of them")
     recordings: Recordings = {}
+    num_bonafide = 0
     for where, cells in lines:
         row = parse_line(where, columns, cells)
+        num_bonafide += row["label"] == BONAFIDE
+        row["label"] = row["label"].replace(BONAFIDE, LABELS[0])
         stem = as_word("_".join(Path(row["file"]).with_suffix("").parts).replace("/", "_"))
         row["speaker"] = re.sub(r"\W", "_", row.get("speaker") or stem)
         utt = f"{row['speaker']}-{stem}"
@@ -124,6 +134,8 @@ def from_table(path: str) -> Recordings:
             got = f"the name {utt} of {recordings[utt]['file']} again"
             raise SdError(where, "file", got=got, hint="Rename or remove one of the files")
         recordings[utt] = row
+    if num_bonafide:
+        SCRIPT.note(f"{path}: {BONAFIDE!r} is taken as genuine (lines: {num_bonafide})")
     return recordings
 
 
@@ -137,8 +149,9 @@ def parse_line(where: str, columns: list[str], cells: list[str]) -> dict[str, st
         if not row[name] and name != "speaker":
             hint = "Write - where there is no condition"
             raise SdError(where, name, got="nothing", need="a word", hint=hint)
-    if row["label"] not in LABELS:
-        raise SdError(where, "label", got=repr(row["label"]), need="genuine or spoof")
+    if row["label"] not in (*LABELS, BONAFIDE):
+        what, got, hint = f"label of {row['file']}", repr(row["label"]), "Correct the line"
+        raise SdError(where, what, got=got, need="genuine or spoof", hint=hint)
     if not Path(row["file"]).stem:
         raise SdError(where, "file", got=repr(row["file"]), need="the path of a sound file")
     return row

@@ -19,11 +19,10 @@ from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
-import joblib
 import numpy as np
 import soundfile
 import synth_speech
-from script import Script, three_numbers
+from script import Script, three_numbers, whole_number
 from tqdm import tqdm
 
 from sdtools.audio.decoding import read_header
@@ -111,7 +110,9 @@ def command_line() -> Script:
     script = Script(__file__, __doc__)
     add = script.add_argument
     add("corpus", metavar="<corpus-dir>", type=Path)
-    add("--seed", type=int, default=0, help="another seed gives another corpus (default 0)")
+    add(
+        "--seed", type=whole_number, default=0, help="another seed gives another corpus (default 0)"
+    )
     for option, what, default in (
         ("--num-speakers", "speakers (with --speech-dir, their proportion)", "20,10,20"),
         ("--num-genuine", "genuine utterances", "120,60,100"),
@@ -131,7 +132,7 @@ def command_line() -> Script:
         "also in subfolders; the speaker is the file's name up to the first '-', or the name of "
         "its folder",
     )
-    add("--nj", type=int, default=2, help="processes; no effect on the result (default 2)")
+    add("--nj", type=whole_number, default=2, help="processes; no effect on the result (default 2)")
     return script
 
 
@@ -227,13 +228,15 @@ def pieces_of_speakers(folder: Path) -> dict[str, list[Piece]]:
 
 def make_corpus(args: Namespace, speech: dict[str, list[Speech]], corpus: Path) -> None:
     """Write sound files and protocols, then the settings."""
+    import joblib  # here, because it may warn when it is loaded
+
     devices = devices_of_sets(np.random.default_rng([args.seed, 1]))
     (corpus / "protocol_V2").mkdir(parents=True)
     for name in SETS:
         folder = corpus / f"ASVspoof2017_V2_{name}"
         folder.mkdir()
         utterances = plan_set(args, name, speech[name], devices[name])
-        tasks = (joblib.delayed(write_utterance)(u, devices[name], folder) for u in utterances)
+        tasks = (joblib.delayed(write_reporting)(u, devices[name], folder) for u in utterances)
         jobs = joblib.Parallel(args.nj, return_as="generator_unordered")(tasks)
         for _ in tqdm(jobs, desc=name, total=len(utterances), disable=None):
             pass
@@ -294,6 +297,12 @@ def plan_set(args: Namespace, name: str, speech: list[Speech], devices: Devices)
         seed = (args.seed, ord(letter), j)
         utterances.append(Utterance(f"{letter}_{1000001 + i}", said, names, seed))
     return utterances
+
+
+def write_reporting(utterance: Utterance, devices: Devices, folder: Path) -> None:
+    """`write_utterance` in a process of its own, whose warnings must be reported there."""
+    with SCRIPT.warnings(utterance.name):
+        write_utterance(utterance, devices, folder)
 
 
 def write_utterance(utterance: Utterance, devices: Devices, folder: Path) -> None:

@@ -19,7 +19,7 @@ data=$1 gmms=$2 scores=$3
 check_words "$@"
 
 [ -s "$data/feats.scp" ] || fail "$data/feats.scp does not exist or is empty. Compute the features."
-num_utts=$(wc -l <"$data/feats.scp")
+num_utts=$(awk 'NF {num++} END {print num + 0}' "$data/feats.scp")
 [ "$nj" -le "$num_utts" ] || nj=$num_utts
 utils/split_data.py --per-utt "$data" "$nj"
 parts=$(dirname "$scores")/parts name=$(basename "$scores" .txt)
@@ -31,4 +31,8 @@ outputs=()
 for ((job = 1; job <= nj; job++)); do outputs+=("$parts/$name.$job.txt"); done
 utils/wait_for.sh "${outputs[@]}"
 cat "${outputs[@]}" >"$scores.tmp"
+num_scores=$(wc -l <"$scores.tmp")
+[ "$num_scores" = "$num_utts" ] ||
+  fail "$scores: $num_scores scores, but $data/feats.scp has $num_utts utterances." \
+    "Run utils/validate_data_dir.py --no-text $data."
 mv "$scores.tmp" "$scores"

@@ -105,7 +105,8 @@ utils/wait_for.sh "$dir"/passes/{genuine,spoof}/0.gmm "$settings" "$schedule"
 most=$(setting num-components)
 post_options=$(grep -vE '^--(variance-floor|num-components|final-iters|subsample)=' "$settings")
 input_flags='^[[:blank:]]*--(max[-_]skip|allow[-_]pipes)(=[^#]*)?'
-input_options=$(grep -ioE "$input_flags" "$gmm_config" || true)
+# without a byte order mark, which an editor may have written
+input_options=$(LC_ALL=C sed '1s/^\xef\xbb\xbf//' "$gmm_config" | grep -ioE "$input_flags" || true)
 pass=0
 while read -r -u 3 size number numbers subsample split; do
   both acc

@@ -12,7 +12,17 @@ from bisect import bisect_left
 from itertools import accumulate, pairwise
 from pathlib import Path
 
-from data_dir import Parser, key_maps, read_dir, report_extra, run, spk2utt, subset, whole_number, write_dir
+from data_dir import (
+    Parser,
+    key_maps,
+    read_dir,
+    report_extra,
+    run,
+    spk2utt,
+    subset,
+    whole_number,
+    write_dir,
+)
 from messages import Problem
 
 

@@ -51,8 +51,14 @@ def body(context: Context) -> int:
         feats = entry.load().astype(np.float32, copy=False)
         return llr(genuine, spoof, postprocess(feats, options))
 
+    def keep(key: str, value: float) -> None:
+        if key in llrs:
+            hint = "Remove one of its lines"
+            raise SdError("key", "this utterance occurs twice", hint=hint)
+        llrs[key] = value
+
     with open_table(rspecifier, allow_pipes=context[InputOptions].allow_pipes) as table:
-        status = context.for_each(table, score, llrs.__setitem__, total=table.num_entries)
+        status = context.for_each(table, score, keep, total=table.num_entries)
     write_scores(scores_out, llrs)
     return status
 

@@ -12,7 +12,7 @@ from sdtools.audio.data_dir import write_data_dir, write_table
 from sdtools.audio.entries import open_audio
 from sdtools.audio.folder import check_path, name_sounds
 from sdtools.cli.command import Command, Context, InputOptions
-from sdtools.errors import SdError, UsageError
+from sdtools.errors import SdError, UsageError, warn
 from sdtools.files import open_whole
 from sdtools.options import load_settings, save_settings, settings_lines
 from sdtools.replay.copies import Copies
@@ -76,6 +76,11 @@ def body(context: Context) -> int:
             total=table.num_entries,
             num_threads=context[ResourceOptions].num_threads,
         )
+    sources = set(copies.tables["utt2source"].values())
+    if speakers and (unknown := sorted(sources - speakers.keys())):
+        got = f"none for {len(unknown)} of {len(sources)} recordings (first {unknown[0]})"
+        hint = "Each of them counts as a speaker of its own"
+        warn("utt2spk", "speakers", got=got, need="one for each", hint=hint)
     write_data_dir(out, copies.tables)
     figures = {str(rate_hz): asdict(copies.devices[rate_hz]) for rate_hz in sorted(copies.devices)}
     with open_whole(out / "simulation.json") as file:

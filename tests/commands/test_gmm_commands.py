@@ -304,8 +304,18 @@ def test_an_utterance_that_comes_twice(folder, capsys, max_memory):
         == 1
     )
     place = f"feats-007 (twice.scp:{NUM_UTTS + 1})"
-    assert f"{place}: key: this utterance comes twice" in capsys.readouterr().err
+    assert f"{place}: key: this utterance occurs twice" in capsys.readouterr().err
     assert not list(Path().glob("x.gmm*"))
+
+
+def test_an_utterance_that_is_to_be_scored_twice(folder, capsys):
+    """One of its scores would be lost."""
+    done(init_gmm, *POST, "scp:feats.scp", "x.gmm")
+    lines = Path("feats.scp").read_text().splitlines(keepends=True)
+    Path("twice.scp").write_text("".join([*lines, lines[7]]))
+    argv = ["--print-args=false", *POST, "x.gmm", "x.gmm", "scp:twice.scp", "scores"]
+    assert score_gmm.main(argv) == 1 and not Path("scores").exists()
+    assert f"feats-007 (twice.scp:{NUM_UTTS + 1}): key: " in capsys.readouterr().err
 
 
 def test_model_without_settings_in_the_place_of_one_with(folder, capsys):

@@ -45,6 +45,16 @@ def test_each_recording_gets_a_copy_by_codec_with_its_values(data):
         assert 0.3 < np.corrcoef(copy, source)[0, 1] ** 2 < most
 
 
+@pytest.mark.parametrize("text", ["s1-a genuine\n", "s1-a genuine\ns2-b spoof\ns1-a spoof\n"])
+def test_tables_that_do_not_fit_are_one_line(data, text):
+    (data / "utt2label").write_text(text)
+    result = run_script(SCRIPT, "--codecs", "mp3", data)
+    assert (result.returncode, result.stderr.count("\n")) == (1, 1)
+    assert f"{data}/utt2label" in result.stderr
+    assert ("s2-b" in result.stderr) != ("s1-a again" in result.stderr)
+    assert not (data / "coded").exists()
+
+
 def test_copies_of_copies_and_unknown_codecs_are_refused(data):
     assert run_script(SCRIPT, "--codecs", "mp3", data).returncode == 0
     before = (data / "wav.scp").read_bytes()

@@ -330,6 +330,15 @@ def test_sound_files_that_no_line_names_are_counted(corpus, tmp_path):
     one_says(said, "warning", f"{corpus}/ASVspoof2017_V2_dev", 2, "D_1000008.wav")
 
 
+def test_bonafide_is_genuine(corpus, tmp_path):
+    lines = [line.replace("genuine", "bonafide") for line in PROTOCOLS["dev"]]
+    path = write_protocol(corpus, "dev", lines)
+    number = sum("bonafide" in line for line in lines)
+    one_says(prepared(corpus, tmp_path / "data"), f"{path}: ", "'bonafide'", "genuine", number)
+    labels = (tmp_path / "data/dev/utt2label").read_text().split()[1::2]
+    assert labels.count("genuine") == number
+
+
 def test_speakers_of_two_sets_are_remarked(corpus, tmp_path):
     write_protocol(corpus, "eval", [line.replace("M0029", "M0011") for line in PROTOCOLS["eval"]])
     one_says(prepared(corpus, tmp_path / "data"), "warning", "dev", "eval", 1, "M0011")
@@ -341,7 +350,8 @@ def test_speakers_of_two_sets_are_remarked(corpus, tmp_path):
         ("D_1000003.wav genuine M0011 S06", ["columns", 4, 7, "playback"]),
         ("D_1000003.wav genuine M0011 S06 - - - -", ["columns", 8, 7]),
         ("d3.wav genuine M0011 S06 - - -", ["file", "d3.wav", r"[TDE]_\d+(\.wav|\.flac)?"]),
-        ("D_1000003.wav human M0011 S06 - - -", ["label", "human", "genuine|spoof"]),
+        ("D_1000003.wav human M0011 S06 - - -", ["label of D_1000003", "human", "genuine|spoof"]),
+        ("D_1000003.wav Genuine M0011 S06 - - -", ["label of D_1000003", "Genuine"]),
         ("D_1000003.wav - M0011 S06 - - -", ["label", " -", "genuine|spoof"]),
         ("D_1000003.wav genuine M-11 S06 - - -", ["speaker", "M-11", r"\w+", "genuine"]),
         ("D_1000003.wav genuine M0011 ä - - -", ["phrase", "ä", r"\w+"]),

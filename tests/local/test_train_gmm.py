@@ -114,7 +114,8 @@ def test_options_of_the_input_reach_all_jobs(tmp_path):
     recipe = make_recipe(tmp_path)
     data = recipe / "data" / "train"
     (recipe / "conf/gmm.conf").write_text(
-        "--num-components=2\n--final-iters=1\n --max_skip=1 # of 3\n--Allow-Pipes\n"
+        "--max-skip=1 # of 3\n--num-components=2\n--final-iters=1\n --Allow_Pipes\n",
+        encoding="utf-8-sig",
     )
     key, place = (data / "genuine.scp").read_text().split()
     path, offset = place.rsplit(":", 1)
@@ -123,7 +124,7 @@ def test_options_of_the_input_reach_all_jobs(tmp_path):
         (data / "spoof.scp").read_text(),
         "spoof-bad missing.ark:5\n",
     ]
-    (data / "feats.scp").write_text("\n".join([*lines, "\r\n"]))  # with lines that are empty
+    (data / "feats.scp").write_text("".join([*lines, "\r\n"]))  # with an empty last line
     with (data / "utt2label").open("a") as file:
         file.write("spoof-bad spoof\n")
     assert train(recipe, "data/train", "exp/one") == (0, "")

@@ -154,6 +154,16 @@ def test_simulation_of_a_data_directory(live, tmp_path):
     assert (info.frames, info.samplerate, info.channels) == (num_samples, RATE_HZ, 1)
 
 
+def test_recordings_without_a_speaker_are_counted(live, tmp_path, capsys):
+    data = tmp_path / "data"
+    data.mkdir()
+    (data / "wav.scp").write_text(f"bob-1 {live}/sp0-0.flac\nbob-2 {live}/sp0-1.flac\n")
+    (data / "utt2spk").write_text("bob-1 bob\nbob2 bob\n")
+    assert simulate_replay.main([f"scp:{data}/wav.scp", str(tmp_path / "out")]) == 0
+    (line,) = [line for line in capsys.readouterr().err.splitlines() if "WARNING" in line]
+    assert "1 of 2 recordings (first bob-2)" in line
+
+
 def test_folders_become_sets_without_a_common_speaker(live, tmp_path):
     shutil.copytree(live, tmp_path / "replayed")
 
@@ -200,6 +210,15 @@ def test_a_table(live, tmp_path):
     assert set(playback.values()) == {"my_loudspeaker", "-"}
     speakers = words(tmp_path / "data/eval/utt2spk").values()
     assert all(speaker.startswith("s_") for speaker in speakers)
+    labels = {name: (tmp_path / f"data/{name}/utt2label").read_bytes() for name in SETS}
+    text = (tmp_path / "list.csv").read_text().replace("genuine", "bonafide")
+    (tmp_path / "other.csv").write_text(f"{text}\n ,,,\n", encoding="utf-8-sig")
+    told = prepare("--csv", "other.csv", "data3", cwd=tmp_path)
+    assert told.returncode == 0 and f"'bonafide' is taken as genuine (lines: {len(files) // 2}" in (
+        told.stderr.replace(f": {-(-len(files) // 2)}", f": {len(files) // 2}")
+    )
+    again = {name: (tmp_path / f"data3/{name}/utt2label").read_bytes() for name in SETS}
+    assert again == labels
     text = (tmp_path / "list.csv").read_text().splitlines()
     (tmp_path / "short.csv").write_text("\n".join(",".join(line.split(",")[:2]) for line in text))
     assert prepare("--csv", "short.csv", "data2", cwd=tmp_path).returncode == 0
@@ -215,7 +234,9 @@ MANY = "".join(f"x{i}.wav,{('genuine', 'spoof')[i % 2]}\n" for i in range(20))
     [
         ("a,b\n", ["list.csv:1: ", "file", "label"]),
         ("", ["list.csv:1: ", "file", "label"]),
-        ("file,label\nx.wav,live\n", ["list.csv:2: label", "live", "genuine", "spoof"]),
+        ("file,label\nx.wav,live\n", ["list.csv:2: label of x.wav", "live", "genuine", "spoof"]),
+        ("file,label\nx.wav,Genuine\n", ["list.csv:2: label of x.wav", "Genuine"]),
+        ("file,label,label\nx.wav,spoof,spoof\n", ["list.csv:1: ", "label"]),
         ("file,label\nx.wav\n", ["list.csv:2: ", "2"]),
         ("file,label\nx.wav,spoof,3\n", ["list.csv:2: ", "2"]),
         ("file,label,env\nx.wav,spoof,\n", ["list.csv:2: env"]),
