@@ -13,7 +13,7 @@ import time
 
 import numpy as np
 
-from sdtools.tables.input import index_pairs, read_scp
+from sdtools.tables.script_files import index_pairs, read_scp
 from sdtools.tables.table import open_table, open_writer
 
 SHAPE = (300, 80)

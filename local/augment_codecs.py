@@ -19,7 +19,7 @@ from sdtools.audio.encoding import write_audio
 from sdtools.audio.entries import open_audio
 from sdtools.errors import SdError
 from sdtools.replay.simulation import CODECS, store
-from sdtools.tables.input import index_pairs, read_scp
+from sdtools.tables.script_files import index_pairs, read_scp
 
 CHOICES = CODECS[1:]  # the first one codes nothing
 

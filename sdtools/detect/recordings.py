@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from sdtools.audio.folder import as_word, find_sounds
 from sdtools.errors import UsageError
-from sdtools.tables.input import iter_scp
+from sdtools.tables.script_files import iter_scp
 
 
 class Recording(NamedTuple):

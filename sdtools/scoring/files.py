@@ -15,8 +15,9 @@ import numpy as np
 
 from sdtools.errors import SdError, warn
 from sdtools.scoring.tandem import AsvScores, sort_asv_scores
-from sdtools.tables.input import open_input, text_lines
+from sdtools.tables.input import open_input
 from sdtools.tables.output import open_output
+from sdtools.tables.script_files import text_lines
 
 Value = TypeVar("Value")
 LABELS = {"genuine": True, "spoof": False}

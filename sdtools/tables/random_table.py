@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from sdtools.errors import SdError
-from sdtools.tables.input import index_pairs
+from sdtools.tables.script_files import index_pairs
 from sdtools.tables.table import Entry, TableReader
 
 

@@ -17,9 +17,10 @@ from functools import partial
 from typing import Any
 
 from sdtools.errors import SdError, warn
-from sdtools.tables.input import AHEAD_BYTES, Input, index_pairs, read_scp, split_offset
+from sdtools.tables.input import AHEAD_BYTES, Input, split_offset
 from sdtools.tables.objects import KINDS, apply_range, encode, is_word, read_object
 from sdtools.tables.output import Output
+from sdtools.tables.script_files import index_pairs, read_scp
 from sdtools.tables.specifiers import parse_rspecifier, parse_wspecifier
 
 MAX_KEY_BYTES = 1 << 16  # a longer key means that the file is damaged, or is not an archive
