@@ -8,7 +8,7 @@ from typing import Any
 
 from sdtools.cli.command import Command, Context, aligned
 from sdtools.errors import SdError
-from sdtools.scoring.files import read_asv_scores
+from sdtools.scoring.asv_files import read_asv_scores
 from sdtools.scoring.json_files import to_word, write_json
 from sdtools.scoring.tandem import Asv, Tandem, TandemOptions, evaluate_asv, evaluate_tandem
 from sdtools.scoring.trials import JoinOptions, read_trials
@@ -18,6 +18,13 @@ from sdtools.scoring.trials import JoinOptions, read_trials
 class EvalOptions:
     """Settings of the command itself."""
 
+    asv_keys: str | None = field(
+        default=None,
+        metadata={
+            "help": "file with the keys of <asv-scores>: trial_metadata.txt (2021) or a table with "
+            "a head (ASVspoof 5)"
+        },
+    )
     json: str | None = field(
         default=None, metadata={"help": "also write the results here, with all digits"}
     )
@@ -31,8 +38,11 @@ COMMAND = Command(
     "score in <asv-scores> alone; for a spoofing-aware verifier, give its scores there.\n"
     "Lines of <asv-scores> are ASVspoof's: `source key score` (2019, 5), the same after speaker\n"
     "and utterance, or `speaker utterance score key`; the key is target, nontarget or spoof.\n"
-    "For 2021, this makes one file:\n"
-    "\"cut -d' ' -f3 score.txt | paste -d' ' trial_metadata.txt - | grep ' eval ' |\"",
+    "Lines may also be those of trial_metadata.txt (2021, LA and PA) with the score at the end.\n"
+    "--asv-keys takes the keys from another file and joins them by speaker and utterance:\n"
+    '  2021: --asv-keys="grep -w eval trial_metadata.txt |" score.txt\n'
+    "  ASVspoof 5, track 2: --asv-keys=keys.tsv scores.tsv (columns spk, filename, asv-label,\n"
+    "  and asv-score, or else sasv-score)",
     positionals=("<asv-scores>", "<utt2label>", "<scores>..."),
     example="sd-eval-tandem exp/asv.txt data/eval/utt2label exp/cf_sd6/scores/eval.txt "
     "exp/cm_sd6/scores/eval.txt",
@@ -49,7 +59,7 @@ def body(context: Context) -> int:
     """Read, evaluate, print."""
     asv_path, utt2label, *paths = context.positionals
     options, own = context[TandemOptions], context[EvalOptions]
-    asv_scores = read_asv_scores(asv_path)
+    asv_scores = read_asv_scores(asv_path, own.asv_keys)
     asv = evaluate_asv(asv_scores, options)
     trials = read_trials(utt2label, paths, context[JoinOptions].missing)
     results = [evaluate_tandem(*scores, asv_scores, asv, options) for scores in trials.by_class()]
@@ -64,6 +74,7 @@ def body(context: Context) -> int:
     if own.json:
         record = {
             "asv_scores": asv_path,
+            "asv_keys": own.asv_keys,
             "utt2label": utt2label,
             "num_dropped": trials.num_dropped,
             "options": asdict(options),

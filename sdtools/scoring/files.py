@@ -8,13 +8,13 @@ has `utterance genuine` or `utterance spoof`. Names are those of `tables.input`:
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TypeVar
 
 import numpy as np
 
 from sdtools.errors import SdError, warn
-from sdtools.scoring.tandem import AsvScores, sort_asv_scores
+from sdtools.scoring.conversion import conversion
 from sdtools.tables.input import open_input
 from sdtools.tables.output import open_output
 from sdtools.tables.script_files import text_lines
@@ -22,12 +22,11 @@ from sdtools.tables.script_files import text_lines
 Value = TypeVar("Value")
 LABELS = {"genuine": True, "spoof": False}
 BONAFIDE = "bonafide"  # ASVspoof's word for genuine
-NUM_ASV_WORDS = (3, 4, 5, 9)
 MIN_TRIALS = 30  # of a class; with fewer the metrics are rough
 
 
-def read_scores(path: str) -> dict[str, float]:
-    """LLR by utterance; -inf and inf are allowed.
+def read_scores(path: str, known: Collection[str] = ()) -> dict[str, float]:
+    """LLR by utterance; -inf and inf are allowed. `known` names utterances, for the hint.
 
     Raises
     ------
@@ -35,7 +34,7 @@ def read_scores(path: str) -> dict[str, float]:
         With file and line: if a line is not `utterance number`, or an utterance comes twice.
     """
     need = "an utterance and a score other than NaN"
-    return read_pairs(path, parse_number, need, "Write the scores again")
+    return read_pairs(path, parse_number, need, "Write the scores again", known)
 
 
 def write_scores(path: str, llrs: Mapping[str, float]) -> None:
@@ -93,42 +92,6 @@ def read_weights(path: str, utts: Sequence[str]) -> np.ndarray:
     weights = read_pairs(path, parse_number, "an utterance and a weight", "Correct it")
     check_complete(path, "weights", weights, utts, "Add them")
     return np.array([weights[utt] for utt in utts])
-
-
-def read_asv_scores(path: str) -> AsvScores:
-    """The scores of each class in a file of one of ASVspoof's forms.
-
-    Raises
-    ------
-    SdError
-        With file and line, if a line has another form, an unknown key or NaN; if a class has no
-        trials.
-
-    Notes
-    -----
-    Warns of classes with few trials.
-    """
-    scores: dict[str, list[float]] = {key: [] for key in AsvScores._fields}
-    for where, line in read_lines(path):
-        words = line.decode(errors="replace").split()
-        try:
-            if len(words) not in NUM_ASV_WORDS:
-                raise ValueError
-            key, score = words[5] if len(words) == 9 else words[-2], words[-1]
-            if score in scores:
-                key, score = score, key
-            scores[key].append(parse_number(score))
-        except (ValueError, KeyError):
-            *counts, last = map(str, NUM_ASV_WORDS)
-            need = (
-                f"{', '.join(counts)} or {last} words, among them a key (target, nontarget or "
-                "spoof) and a score other than NaN"
-            )
-            hint = "Write it in one of the forms that --help lists"
-            raise SdError(where, "line", got=_shown(line), need=need, hint=hint) from None
-    for key, values in scores.items():
-        check_num_trials(path, key, len(values), "Check the keys")
-    return sort_asv_scores(*scores.values())
 
 
 def check_num_trials(path: str, name: str, num_trials: int, hint: str) -> None:
@@ -194,8 +157,14 @@ def read_lines(path: str) -> list[tuple[str, bytes]]:
     return [(f"{path}:{number}", line) for number, line in enumerate(lines, 1)]
 
 
-def read_pairs(path: str, parse: Callable[[str], Value], need: str, hint: str) -> dict[str, Value]:
-    """{key: parse(value)} of a file with two words per line; `need` and `hint` are for the message.
+def read_pairs(
+    path: str,
+    parse: Callable[[str], Value],
+    need: str,
+    hint: str,
+    known: Collection[str] = (),
+) -> dict[str, Value]:
+    """{key: parse(value)} of a file with two words per line; the others are for the message.
 
     Raises
     ------
@@ -203,18 +172,21 @@ def read_pairs(path: str, parse: Callable[[str], Value], need: str, hint: str) -
         With file and line: if a line has another form, or a key comes twice.
     """
     pairs: dict[str, Value] = {}
-    for where, line in read_lines(path):
+    lines = read_lines(path)
+    for number, (where, line) in enumerate(lines):
         try:
             key, text = (word.decode() for word in line.split())
             value = parse(text)
         except (ValueError, KeyError):
-            raise SdError(where, "line", got=_shown(line), need=need, hint=hint) from None
+            if number == 0:
+                hint = conversion(path, [line for _, line in lines[:2]], parse, known) or hint
+            raise SdError(where, "line", got=shown(line), need=need, hint=hint) from None
         if key in pairs:
             raise SdError(where, "utterance", got=f"{key} twice", need="each once", hint=hint)
         pairs[key] = value
     return pairs
 
 
-def _shown(line: bytes) -> str:
+def shown(line: bytes) -> str:
     """The beginning of a line, for messages."""
     return repr(line[:80].decode(errors="backslashreplace"))

@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from sdtools.errors import SdError, warn
+from sdtools.scoring.conversion import renaming
 from sdtools.scoring.files import (
     LABELS,
     check_complete,
@@ -113,8 +114,9 @@ def join_scores(
     (`test_score_commands.py::test_order_of_lines_changes_no_byte`). Warns of scores without a label
     and of what is dropped.
     """
-    systems = [read_scores(path) for path in paths]
-    wanted = set().union(*systems) if utts is None else set(utts)
+    utts = None if utts is None else set(utts)
+    systems = [read_scores(path, utts or ()) for path in paths]
+    wanted = set().union(*systems) if utts is None else utts
     present = wanted.intersection(*systems)
     if missing == "zero":
         present = wanted.intersection(set().union(*systems))
@@ -141,14 +143,13 @@ def _check_missing(
     lacking = sorted(wanted - system.keys())
     if lacking and missing == "error":
         first = " ".join(lacking[:MAX_NAMES]) + " ..." * (len(lacking) > MAX_NAMES)
-        raise SdError(
-            path,
-            "scores",
-            got=f"none for {len(lacking)} of {len(wanted)} utterances ({first})",
-            need="one for each",
-            hint="Check that labels and scores are of the same set and that scoring has ended, or "
-            "use --missing=drop",
-        )
+        got = f"none for {len(lacking)} of {len(wanted)} utterances ({first})"
+        hint = "Check that scoring has ended, or use --missing=drop"
+        if others := sorted(system.keys() - wanted):  # perhaps the same under other names
+            got += f", but some for others ({others[0]})"
+            hint = renaming(path, others[0], wanted)
+            hint = hint or "Give labels and scores of the same set, with the same names"
+        raise SdError(path, "scores", got=got, need="one for each", hint=hint)
     if missing != "zero":
         return
     if not present & system.keys():

@@ -32,13 +32,12 @@ FORMS = {
     "speaker": lambda words, score: [words[0], *words[2:], score],
     "speaker and utterance": lambda words, score: [*words, score],
     "key last": lambda words, score: [*words[:2], score, words[3]],
-    "2021": lambda words, score: [
+    "2021": lambda words, score: [*words[:2], "alaw", "it", *words[2:], "notrim", "eval", score],
+    "2021 PA": lambda words, score: [
         *words[:2],
-        "alaw",
-        "ita_tx",
-        *words[2:],
-        "notrim",
-        "eval",
+        *["R3", "M3", "D4", "-", "-", "-", "-"],
+        words[3],
+        *["notrim", "eval"],
         score,
     ],
 }
@@ -133,7 +132,7 @@ def test_forms_of_asv_scores(files, capsys, form):
 
 
 def test_scores_on_standard_output_of_a_command_and_other_options(files, capsys):
-    """As for ASVspoof 2021, whose keys stand in another file."""
+    """As for ASVspoof 2021, whose keys stand in another file: pasted or joined."""
     write_asv("2021")
     Path("key").write_text(
         "".join(line.rsplit(" ", 1)[0] + "\n" for line in Path("asv").read_text().splitlines())
@@ -143,10 +142,12 @@ def test_scores_on_standard_output_of_a_command_and_other_options(files, capsys)
     )
     argv = ["--tau=1.25", "--c-fa-spoof=5", "--missing=drop", "--json=out.json"]
     outputs = []
-    for asv in ("asv", "cut -d' ' -f3 score | paste -d' ' key - | grep ' eval ' |"):
-        assert eval_tandem.main([*argv, asv, "utt2label", "s2.txt"]) == 0
+    keys = "--asv-keys=grep -w eval key |"
+    pasted = "cut -d' ' -f3 score | paste -d' ' key - | grep ' eval ' |"
+    for words in (["asv"], [pasted], [keys, "score"]):
+        assert eval_tandem.main([*argv, *words, "utt2label", "s2.txt"]) == 0
         outputs.append([line.split()[-8:] for line in capsys.readouterr().out.splitlines()])
-    assert outputs[0] == outputs[1]
+    assert outputs[0] == outputs[1] == outputs[2]
     figures = json.loads(Path("out.json").read_text())
     assert figures["asv"]["tau"] == 1.25 and figures["options"]["c_fa_spoof"] == 5
 
@@ -211,7 +212,7 @@ def test_lines_that_are_no_asv_score(files, capsys, line):
     Path("asv").write_text(f"- nontarget 0\n{line}\n- spoof 1\n")
     error = fails(["asv", "utt2label", "s1.txt"], capsys)
     assert " asv:2: line: " in error and f"found {line!r}" in error
-    assert "3, 4, 5 or 9 words" in error and "(target, nontarget or spoof)" in error
+    assert "3, 4, 5, 8, 9 or 13 words" in error and "(target, nontarget or spoof)" in error
 
 
 @pytest.mark.parametrize("key", ["target", "nontarget", "spoof"])

@@ -8,7 +8,6 @@ from hypothesis import strategies as st
 from sdtools.errors import SdError, SdWarning
 from sdtools.scoring.files import (
     parse_number,
-    read_asv_scores,
     read_scores,
     read_utt2label,
     read_weights,
@@ -148,15 +147,3 @@ def test_weights(tmp_path):
     with pytest.raises(SdError) as info:
         read_weights(path, ["a", "x", "y"])
     assert info.value.who == path and info.value.got == "none for 2 of 3 trials (first x)"
-
-
-# ---- scores of a verifier
-
-
-def test_asv_scores(tmp_path):
-    text = "A01 spoof 3\n- target 1\n" + "- nontarget 0\n- nontarget -2\n" * 15
-    with pytest.warns(SdWarning) as caught:
-        scores = read_asv_scores(write(tmp_path / "asv", BOM + text.encode() + b"\n"))
-    assert scores.target.tolist() == [1] and scores.nontarget.tolist() == [-2] * 15 + [0] * 15
-    assert [w.message.what for w in caught] == ["target trials", "spoof trials"]
-    assert [w.message.got for w in caught] == [1, 1]
