@@ -52,9 +52,9 @@ clean:                          ## what recipes and installation wrote
 	utils/make_venv.sh $(PYTHON) .venv
 
 .venv/ready: .venv/bin/python setup.py $(wildcard sdtools/bin/*.py)
-	$(BIN)/pip install --quiet --disable-pip-version-check --editable .
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[formats]'
 	touch $@
 
 .venv/ready-test: .venv/bin/python setup.py $(wildcard sdtools/bin/*.py)
-	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[test]'
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[formats,test]'
 	touch $@ .venv/ready

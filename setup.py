@@ -29,11 +29,13 @@ setup(
         "matplotlib>=3.7",
     ],
     extras_require={
+        "formats": ["av>=12"],
         "bench": ["librosa>=0.10", "spafe>=0.3"],
         "test": [
             "pytest>=8",
             "pytest-xdist>=3.5",
             "hypothesis>=6.100",
+            "imageio-ffmpeg>=0.5",
             "kaldi-native-io>=1.22",
             "scikit-learn>=1.4",
             "selenium>=4.15",

@@ -2,10 +2,11 @@
 
 libsndfile stops at the number of frames that a header claims, or that it estimates:
 
-- FLAC that was written into a pipe claims no number, and some files claim a wrong one;
-- the data chunk of a WAV may claim 0 bytes, or fewer than there are;
+- what was written into a pipe claims no number, 0 or -1, in FLAC, AIFF, CAF and RF64;
+- the data chunk of a WAV may claim 0 bytes, or fewer than there are, and FLAC a wrong number;
 - of an MP3 without a table of contents (Xing, Info, VBRI), libsndfile estimates the number from the
-  first frame and the size of the file, too low or too high; MP3 inside a WAV likewise.
+  first frame and the size of the file, too low or too high; MP3 inside a WAV likewise; of several
+  MP3 in one file, the table tells the frames of the first.
 
 So libsndfile gets a view of the file whose claim never is too low, and the caller compares the
 frames that came with the claim.
@@ -18,21 +19,39 @@ import os
 import re
 import struct
 from dataclasses import dataclass, field
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 import soundfile
 
-from sdtools.audio.containers import is_mpeg_frame
+from sdtools.audio.containers import HEAD_BYTES, container_of, is_mpeg_frame
+from sdtools.audio.mpeg import find_frames, find_table, skip_tags
 
 STREAM_BYTES = 0x7FFFF000  # in a WAV header, this size or more means "written into a pipe"
 MAX_FRAMES = 1 << 40  # a header with more does not know the length
 ENDLESS_BYTES = 1 << 40  # added to the size of a view that must not look too short
 TAG_BYTES = 128  # read at the end of every MP3: title and artist
-MAX_CHUNKS = 1000  # before the samples of a WAV; more are a damaged file
+MAX_CHUNKS = 1000  # before the samples; more are a damaged file
+MAX_PAGES = 1 << 22  # of Ogg
 MP3_IN_WAV = 0x55
-KBIT_RATES = {  # of layer III, by whether it is MPEG-1
-    True: (32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320),
-    False: (8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160),
+
+
+class Chunks(NamedTuple):
+    """How the chunks of a format are written."""
+
+    first: int  # place of the first chunk
+    name_bytes: int
+    size_form: str
+    counts_head: bool  # whether the size is that of the head, too
+    step: int  # chunks begin at its multiples
+    data: bytes  # how the name of the samples' chunk begins
+    stream_size: int  # this size or more means "written into a pipe", as 0 does
+
+
+CHUNKS = {
+    "aiff": Chunks(12, 4, ">I", False, 2, b"SSND", 0x7F000000),
+    "caf": Chunks(8, 4, ">Q", False, 1, b"data", 1 << 62),
+    "w64": Chunks(40, 16, "<Q", True, 8, b"data", 1 << 62),
+    "rf64": Chunks(12, 4, "<I", False, 2, b"data", 0xFFFFFFFF),
 }
 
 
@@ -54,6 +73,10 @@ class Claim:
         Whether it sees far more bytes behind them.
     is_short
         Whether the file ends before its header says.
+    is_joined
+        Whether another recording follows.
+    container
+        The kind of sound file.
     """
 
     num_frames: int | None = None
@@ -63,6 +86,8 @@ class Claim:
     patches: dict[int, bytes] = field(default_factory=dict)
     is_endless: bool = False
     is_short: bool = False
+    is_joined: bool = False
+    container: str = ""
 
     @property
     def is_changed(self) -> bool:
@@ -73,20 +98,33 @@ class Claim:
 def read_claim(file: BinaryIO) -> Claim:
     """Read what the header of a sound file claims."""
     end = file.seek(0, io.SEEK_END)
-    start = _skip_tags(file, 0)
-    head = _read(file, start, 64)
-    if head[:4] == b"fLaC":
+    start = skip_tags(file, 0)
+    head = _read(file, start, HEAD_BYTES)
+    container = container_of(head)
+    claim = _claim_of(file, container, start, head, end)
+    claim.container = container
+    return claim
+
+
+def _claim_of(file: BinaryIO, container: str, start: int, head: bytes, end: int) -> Claim:
+    if container == "flac":
         # 36 bits of STREAMINFO, which is the first block; 0 is "unknown".
         total = int.from_bytes(head[21:26].ljust(5, b"\0"), "big")
         unknown = (total >> 36 << 36).to_bytes(5, "big")
         return Claim(total % (1 << 36) or None, end=end, patches={start + 21: unknown})
-    if head[:7] == b"NIST_1A":
+    if container == "nist":
         count = re.search(rb"\nsample_count -i (\d+)\s", _read(file, start, 1024))
         return Claim(int(count[1]) if count else None, end=end)
-    if is_mpeg_frame(head):
+    if container == "mp3":
         return _claim_of_mp3(file, 0, end)
-    if head[:4] in (b"RIFF", b"RIFX") and head[8:12] == b"WAVE":
+    if container == "wav":
         return _claim_of_wav(file, "<" if head[:4] == b"RIFF" else ">", end)
+    if container == "ogg":
+        return _claim_of_ogg(file, start, end)
+    if container == "au":
+        return _claim_of_au(file, head, end)
+    if container in CHUNKS:
+        return _claim_of_chunks(file, container, end)
     return Claim(is_counted=False, end=end)
 
 
@@ -95,47 +133,118 @@ def _read(file: BinaryIO, at: int, num_bytes: int) -> bytes:
     return file.read(num_bytes)
 
 
-def _skip_tags(file: BinaryIO, at: int) -> int:
-    """Place behind the ID3v2 tags at the beginning."""
-    while len(head := _read(file, at, 10)) == 10 and head[:3] == b"ID3":
-        size = sum((byte & 127) << shift for byte, shift in zip(head[6:], (21, 14, 7, 0)))
-        at += 10 + size + (10 if head[5] & 16 else 0)
-    return at
-
-
 def _claim_of_mp3(file: BinaryIO, first: int, end: int) -> Claim:
     """The claim of a table of contents, which libsndfile reads, or none."""
-    start = _skip_tags(file, first)
-    head = _read(file, start, 64)
-    at = max(head.find(b"Xing", 4, 48), head.find(b"Info", 4, 48))
-    has_count = any(flags & 1 for flags in head[at + 7 : at + 8]) and any(head[at + 8 : at + 12])
-    if (at > 0 and has_count) or head[36:40] == b"VBRI":
-        return Claim(is_counted=False, first=first, end=end)
-    return Claim(first=first, end=_end_of_frames(file, start, end), is_endless=True)
+    start = skip_tags(file, first)
+    head = _read(file, start, HEAD_BYTES)
+    place, num_claimed = find_table(head)
+    frames = find_frames(file, start, end)
+    if not place:
+        return Claim(first=first, end=frames.end, is_endless=True)
+    if frames.num_frames > 1 + num_claimed:  # without its name, the table is a frame of silence
+        patches = {start + place: bytes(4)}
+        return Claim(first=first, end=frames.end, is_endless=True, patches=patches)
+    claim = Claim(is_counted=False, first=first, end=end)
+    if frames.num_frames <= num_claimed and head[place + 7] & 2 and head[place : place + 1] != b"V":
+        # libsndfile's decoder prints a warning if the number of bytes is wrong.
+        claim.patches = {start + place + 12: struct.pack(">I", (end - start) & 0xFFFFFFFF)}
+    return claim
 
 
-def _end_of_frames(file: BinaryIO, at: int, end: int) -> int:
-    """Place before a last frame that is cut, at which libsndfile would fail; else the end."""
-    while at < end:
-        head = _read(file, at, 4)
-        length = _frame_bytes(head) if is_mpeg_frame(head) else 0
-        if length == 0:
-            return end
-        if at + length > end:
-            return at
-        at += length
-    return end
+def _claim_of_ogg(file: BinaryIO, at: int, end: int) -> Claim:
+    """Ogg claims nothing; but its pages show where one is cut, and where another stream begins."""
+    claim, has_begun = Claim(is_counted=False, end=end), False
+    for _ in range(MAX_PAGES):
+        head = _read(file, at, 27 + 255)
+        if head[:4] != b"OggS":
+            break
+        is_first = len(head) > 5 and head[5] & 2 > 0
+        claim.is_joined |= is_first and has_begun
+        has_begun |= not is_first
+        sizes = head[27 : 27 + head[26]] if len(head) > 26 else b""
+        at += 27 + len(sizes) + sum(sizes)
+        if at > end or len(head) < 27 + len(sizes):
+            claim.is_short = True
+            break
+    return claim
 
 
-def _frame_bytes(head: bytes) -> int:
-    """Bytes of a frame of layer III; 0 of others."""
-    version, layer, index = head[1] >> 3 & 3, head[1] >> 1 & 3, head[2] >> 4
-    if layer != 1 or index == 0:
-        return 0
-    is_mpeg1 = version == 3
-    rate_hz = (44100, 48000, 32000)[head[2] >> 2 & 3] // {3: 1, 2: 2, 0: 4}[version]
-    bit_rate = 1000 * KBIT_RATES[is_mpeg1][index - 1]
-    return (144 if is_mpeg1 else 72) * bit_rate // rate_hz + (head[2] >> 1 & 1)
+def _claim_of_au(file: BinaryIO, head: bytes, end: int) -> Claim:
+    order = ">" if head[:1] == b"." else "<"
+    first, size = struct.unpack(f"{order}II", head[4:12].ljust(8, b"\0"))
+    claim = Claim(is_counted=False, end=end)
+    if size == 0 and first < end:
+        claim.patches = {8: b"\xff" * 4}
+    claim.is_joined = _is_sound(file, first + size, end)
+    return claim
+
+
+def _is_sound(file: BinaryIO, at: int, end: int) -> bool:
+    """Whether another recording begins here."""
+    return at < end and bool(container_of(_read(file, at, HEAD_BYTES)))
+
+
+def _claim_of_chunks(file: BinaryIO, container: str, end: int) -> Claim:
+    """The claim of the chunk of samples, and that of others which repeat it."""
+    form, at = CHUNKS[container], CHUNKS[container].first
+    claim, found = Claim(is_counted=False, end=end), {}
+    size_bytes = struct.calcsize(form.size_form)
+    head_bytes = form.name_bytes + size_bytes
+    for _ in range(MAX_CHUNKS):
+        head = _read(file, at, head_bytes)
+        if len(head) < head_bytes:
+            return claim
+        size = struct.unpack(form.size_form, head[form.name_bytes :])[0]
+        size -= head_bytes if form.counts_head else 0
+        found[head[:4]] = at + head_bytes
+        if head.startswith(form.data):
+            break
+        if size < 0:
+            return claim
+        at = -(-(at + head_bytes + size) // form.step) * form.step
+    else:
+        return claim
+    first = at + head_bytes
+    if container == "rf64" and b"ds64" in found and size >= form.stream_size:
+        size = struct.unpack("<Q", _read(file, found[b"ds64"] + 8, 8).ljust(8, b"\0"))[0]
+        is_stream = size in (0, (1 << 64) - 1)
+    else:
+        is_stream = size <= 0 or size >= form.stream_size
+    if not is_stream:
+        claim.is_short = first + size > end
+        claim.is_joined = _is_sound(file, -(-(first + size) // form.step) * form.step, end)
+        return claim
+    num_bytes = end - first
+    if container == "rf64":
+        claim.patches = _rf64_of(file, found, num_bytes)
+    elif container == "aiff":
+        claim.patches = _aiff_of(file, found.get(b"COMM", 0), first, num_bytes)
+    else:
+        size = num_bytes + (head_bytes if form.counts_head else 0)
+        claim.patches = {first - size_bytes: struct.pack(form.size_form, size)}
+    return claim
+
+
+def _rf64_of(file: BinaryIO, found: dict[bytes, int], num_bytes: int) -> dict[int, bytes]:
+    """The places in which an RF64 states the bytes and the number of its frames."""
+    if not {b"ds64", b"fmt "} <= set(found):
+        return {}
+    frame_bytes = int.from_bytes(_read(file, found[b"fmt "] + 12, 2), "little") or 1
+    numbers = struct.pack("<QQ", num_bytes, num_bytes // frame_bytes)
+    return {found[b"ds64"] + 8: numbers}
+
+
+def _aiff_of(file: BinaryIO, common: int, first: int, num_bytes: int) -> dict[int, bytes]:
+    """The three places in which an AIFF states its length; none if samples may be coded."""
+    head = _read(file, common, 22).ljust(22, b"\0")
+    num_channels, _, num_bits = struct.unpack(">HIH", head[:8])
+    is_plain = _read(file, 8, 4) == b"AIFF" or head[18:22] in (b"NONE", b"sowt")
+    frame_bytes = num_channels * -(-num_bits // 8)
+    if not common or not is_plain or not frame_bytes:
+        return {}
+    num_frames = (num_bytes - 8) // frame_bytes  # 8 for offset and block size
+    numbers = {4: first + num_bytes - 8, common + 2: num_frames, first - 4: num_bytes}
+    return {place: struct.pack(">I", number & 0xFFFFFFFF) for place, number in numbers.items()}
 
 
 def _claim_of_wav(file: BinaryIO, order: str, end: int) -> Claim:
@@ -244,8 +353,7 @@ class Stream(soundfile.SoundFile):
         What libsndfile sees, if that is not the file.
     """
 
-    def __init__(self, file: BinaryIO):
-        claim = read_claim(file)
+    def __init__(self, file: BinaryIO, claim: Claim):
         self.view = View(file, claim) if claim.is_changed else None
         file.seek(0)
         path = getattr(file, "name", None)

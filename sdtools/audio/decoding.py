@@ -12,7 +12,8 @@ from typing import BinaryIO, NamedTuple, cast
 import numpy as np
 import soundfile
 
-from sdtools.audio.claims import STREAM_BYTES, Stream
+from sdtools.audio.claims import STREAM_BYTES, Stream, read_claim
+from sdtools.audio.libav import PHONES, LibavStream
 from sdtools.audio.streaming import (
     FLAC_FRAMES,
     ForwardFile,
@@ -26,6 +27,7 @@ from sdtools.features.samples import MAX_PEAK
 from sdtools.tables.input import Input, open_input
 
 BLOCK_FRAMES = 1 << 16
+Sound = Stream | LibavStream
 RATES_HZ = 1000, 768000  # beyond them a header is damaged, and resampling would take gigabytes
 
 
@@ -58,8 +60,8 @@ def load_audio(
     Parameters
     ----------
     path_or_command
-        A file in any format that libsndfile reads, a command ending in `|` that writes one, or
-        `archive:byte`, a RIFF wave inside an archive.
+        A file in any format that libsndfile or PyAV reads, a command ending in `|` that writes one,
+        or `archive:byte`, a RIFF wave inside an archive.
     sample_rate_hz
         The only accepted sample rate; any if None.
     channel
@@ -85,7 +87,8 @@ def load_audio(
     Kaldi's full scale is 32768. So the centroid frequency is the same as with Kaldi's samples, and
     the logarithm of the centroid magnitude is lower by ln 32768.
 
-    WAV, AIFF, AU, RF64, FLAC and MP3 show that a file was cut short; NIST, W64 and Ogg do not.
+    A file that states its length shows that it was cut short; one that was written into a pipe, and
+    an MP3 without a table of contents, do not.
 
     Examples
     --------
@@ -234,13 +237,13 @@ def _count_frames(who: str, file: BinaryIO) -> int:
         return num_frames
 
 
-def _blocks(stream: Stream, num_frames: int = BLOCK_FRAMES) -> Iterator[np.ndarray]:
+def _blocks(stream: Sound, num_frames: int = BLOCK_FRAMES) -> Iterator[np.ndarray]:
     """All samples of a stream, shape (num_frames, num_channels) a block."""
     while len(block := stream.read(num_frames, dtype="float64", always_2d=True)):
         yield block
 
 
-def _blocks_of_all(who: str, stream: Stream) -> Iterator[np.ndarray]:
+def _blocks_of_all(who: str, stream: Sound) -> Iterator[np.ndarray]:
     """Small blocks of a stream; an error at its end if its header promises more."""
     num_frames = 0
     for block in _blocks(stream, FLAC_FRAMES):
@@ -263,19 +266,40 @@ def _sound_file(source: Input) -> Iterator[tuple[str, BinaryIO]]:
             yield who, file
 
 
+def _open_sound(who: str, file: BinaryIO) -> Sound:
+    """The sound in a file, by FFmpeg if libsndfile does not read it."""
+    claim = read_claim(file)
+    is_ogg = claim.container == "ogg"
+    if claim.is_short and is_ogg:
+        raise SdError(who, "the file is cut short", hint="Copy it again")
+    if claim.container in PHONES or (claim.is_joined and is_ogg):
+        return LibavStream(who, file, claim.container)
+    if claim.is_joined:
+        what = "another recording follows the first in this file"
+        raise SdError(who, what, hint="Separate them")
+    try:
+        return Stream(file, claim)
+    except soundfile.SoundFileError:
+        if not is_ogg:
+            raise
+        return LibavStream(who, file, claim.container)
+
+
 @contextmanager
-def _open_stream(who: str, file: BinaryIO) -> Iterator[Stream]:
+def _open_stream(who: str, file: BinaryIO) -> Iterator[Sound]:
     """The sound in a file; errors of libsndfile become ours."""
     try:
-        with Stream(file) as stream:
+        with _open_sound(who, file) as stream:
             yield stream
             error = stream.view and stream.view.error
+            if error:
+                raise error
+    except OSError as e:
+        raise SdError(who, f"cannot read: {e.strerror}", hint="Check the disk") from None
     except (soundfile.SoundFileError, TypeError) as e:  # TypeError: samples without a header
         got = repr(getattr(e, "error_string", str(e)))
         need = "a whole file in a format that libsndfile reads"
         raise SdError(who, "sound", got=got, need=need, hint="Check the file") from None
-    if error:
-        raise SdError(who, f"cannot read: {error.strerror}", hint="Check the disk")
 
 
 def _read_riff(source: Input) -> bytes | bytearray | memoryview:

@@ -27,7 +27,7 @@ MAY_IMPORT = {  # floor by floor; a room also imports itself
 OTHERS = {  # packages besides numpy and the standard library
     "features": {"scipy", "numba"},
     "tables": {"kaldiio"},
-    "audio": {"soundfile"},
+    "audio": {"soundfile", "av"},
     "gmm": {"numba", "threadpoolctl"},
     "scoring": {"scipy"},
     "replay": {"scipy"},
