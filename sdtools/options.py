@@ -52,8 +52,8 @@ def flag_name(word: str) -> str:
     return word.split("=", 1)[0].removeprefix("--").replace("-", "_").lower()
 
 
-def parse_flag(word: str, known: Known, where: str) -> tuple[str, Any]:
-    """Name and value of one `--name=value`; `where` is its place for messages.
+def parse_flag(word: str, known: Known, where: str, behind: str = "") -> tuple[str, Any]:
+    """Name and value of one `--name=value`; its place and the word behind it are for messages.
 
     Raises
     ------
@@ -63,6 +63,8 @@ def parse_flag(word: str, known: Known, where: str) -> tuple[str, Any]:
     name = flag_name(word)
     option = f"--{name.replace('_', '-')}"
     if not word.startswith("--") or name not in known:
+        if right := _right_form(word, known):
+            raise UsageError(where, "option", got=repr(word), need=f"{right}, one for each option")
         near = difflib.get_close_matches(name, known, 1, 0.6)
         hint = f"Did you mean --{near[0].replace('_', '-')}?" if near else "Correct or remove it"
         raise UsageError(where, "unknown option", got=repr(word), hint=hint)
@@ -71,7 +73,8 @@ def parse_flag(word: str, known: Known, where: str) -> tuple[str, Any]:
     if "=" not in word:
         if kind is bool:
             return name, True
-        need = f"a value after '=', such as {flag(name, field.default)}"
+        example = f"{option}={behind}" if behind else flag(name, field.default)
+        need = f"a value after '=', such as {example}"
         raise UsageError(where, option, need=need)
     text = word.split("=", 1)[1]
     try:
@@ -82,6 +85,14 @@ def parse_flag(word: str, known: Known, where: str) -> tuple[str, Any]:
     if choices and any(v not in choices for v in (value if isinstance(value, tuple) else (value,))):
         raise UsageError(where, option, got=repr(text), need=" or ".join(choices))
     return name, value
+
+
+def _right_form(word: str, known: Known) -> str:
+    """What `features=cm` or `--features cm` should be; nothing if this is no known option."""
+    match = re.fullmatch(r"-*\s*([A-Za-z][\w-]*)(?:\s*[=:]\s*|\s+)(.*)", word)
+    if not match or flag_name(match[1]) not in known:
+        return ""
+    return f"--{flag_name(match[1]).replace('_', '-')}={match[2]}"
 
 
 def _convert(text: str, kind: Any) -> Any:

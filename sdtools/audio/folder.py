@@ -27,6 +27,8 @@ def find_sounds(folder: str | os.PathLike[str]) -> list[Path]:
     """
     suffixes = {f".{kind.lower()}" for kind in soundfile.available_formats()} - {".raw"}
     suffixes |= MORE_SUFFIXES
+    if not os.path.isdir(folder):
+        raise SdError(folder, "no such folder", hint="Check the path")
     found: list[Path] = []
     others: list[Path] = []
     for path in _files_below(folder):

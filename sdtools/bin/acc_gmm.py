@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from sdtools.cli.command import Command, Context, InputOptions
+from sdtools.cli.files import check_is_static
 from sdtools.errors import UsageError
 from sdtools.features.postprocess import PostOptions, postprocess
 from sdtools.gmm.io import read_gmm, write_stats
@@ -24,7 +25,10 @@ class AccOptions:
     subsample: int = field(default=1, metadata={"help": "use every n-th frame of an utterance"})
     write_log_likelihood: str = field(
         default="",
-        metadata={"help": "file for the sum of ln p(x) over the frames and their number"},
+        metadata={
+            "file": "out",
+            "help": "file for the sum of ln p(x) over the frames and their number",
+        },
     )
     binary: bool = field(
         default=True, metadata={"help": "Kaldi's binary form; false: its text form"}
@@ -56,6 +60,7 @@ def body(context: Context) -> int:
     gmm_in, rspecifier, acc_out = context.positionals
     options, post_options = context[AccOptions], context[PostOptions]
     check_output(acc_out)
+    check_is_static(rspecifier, post_options)
     gmm = read_gmm(gmm_in)
     check_settings(gmm_in, post_options)
     stats = GmmStats.zeros(gmm)

@@ -29,7 +29,10 @@ class CopyOptions:
     )
     write_num_frames: str = field(
         default="",
-        metadata={"help": "table for the numbers of frames, e.g. ark,t:data/eval/utt2num_frames"},
+        metadata={
+            "file": "out",
+            "help": "table for the numbers of frames, e.g. ark,t:data/eval/utt2num_frames",
+        },
     )
 
     def __post_init__(self) -> None:

@@ -29,7 +29,10 @@ class RunOptions:
     )
     resume: str = field(
         default="",
-        metadata={"help": "write to this file; after a kill, continue where its lines end"},
+        metadata={
+            "file": "out",
+            "help": "write to this file; after a kill, continue where its lines end",
+        },
     )
     max_skip: int = field(
         default=0, metadata={"help": "number of recordings without result that status 0 allows"}

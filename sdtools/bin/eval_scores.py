@@ -32,13 +32,15 @@ class EvalOptions:
     """Settings of the command itself."""
 
     json: str | None = field(
-        default=None, metadata={"help": "also write the results here, with all digits"}
+        default=None,
+        metadata={"file": "out", "help": "also write the results here, with all digits"},
     )
     thresholds: str | None = field(
         default=None,
         metadata={
+            "file": "out",
             "help": "also write thresholds here: of the EER, of Bayes and of --false-alarm-rate; "
-            "for one file of dev scores"
+            "for one file of dev scores",
         },
     )
     false_alarm_rate: float = field(

@@ -21,12 +21,14 @@ class EvalOptions:
     asv_keys: str | None = field(
         default=None,
         metadata={
+            "file": "in",
             "help": "file with the keys of <asv-scores>: trial_metadata.txt (2021) or a table with "
-            "a head (ASVspoof 5)"
+            "a head (ASVspoof 5)",
         },
     )
     json: str | None = field(
-        default=None, metadata={"help": "also write the results here, with all digits"}
+        default=None,
+        metadata={"file": "out", "help": "also write the results here, with all digits"},
     )
 
 

@@ -24,7 +24,10 @@ class ShowOptions:
     sample_rate_hz: int = field(default=16000, metadata={"help": "sample rate of the bank"})
     plot: str = field(
         default="",
-        metadata={"help": "also draw the magnitude responses into this file, .svg or .png"},
+        metadata={
+            "file": "out",
+            "help": "also draw the magnitude responses into this file, .svg or .png",
+        },
     )
 
     def __post_init__(self) -> None:

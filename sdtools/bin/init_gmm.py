@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from sdtools.cli.command import Command, Context, InputOptions
+from sdtools.cli.files import check_is_static
 from sdtools.features.postprocess import PostOptions, postprocess
 from sdtools.gmm.io import write_gmm
 from sdtools.gmm.statistics import GmmStats, global_stats
@@ -31,8 +32,9 @@ class InitOptions:
     write_schedule: str = field(
         default="",
         metadata={
+            "file": "out",
             "help": "file for the list of EM passes, one per line: components, number of the pass,"
-            " number of passes, subsample, true to split after it"
+            " number of passes, subsample, true to split after it",
         },
     )
     binary: bool = field(
@@ -62,6 +64,7 @@ def body(context: Context) -> int:
     rspecifier, gmm_out = context.positionals
     options, own, post_options = context[GmmOptions], context[InitOptions], context[PostOptions]
     check_output(gmm_out)
+    check_is_static(rspecifier, post_options)
     warn_of_equal_models(options, post_options)
     total: list[GmmStats] = []
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from sdtools.cli.command import Command, Context, InputOptions
+from sdtools.cli.files import check_is_static
 from sdtools.cli.statistics import StatsOptions, for_each_entry, open_stats
 from sdtools.errors import SdError
 from sdtools.features.postprocess import (
@@ -63,6 +64,7 @@ def body(context: Context) -> int:
     """Open, take the statistics of speakers if asked, normalise and write every key."""
     options, post, stats = context[PostFeatsOptions], context[PostOptions], context[StatsOptions]
     stats.check_is_used(post)
+    check_is_static(context.positionals[0], post)
     load = loader(options, post)
     with contextlib.ExitStack() as stack:
         stack.enter_context(np.errstate(over="ignore", invalid="ignore"))  # `process` checks

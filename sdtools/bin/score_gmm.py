@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from sdtools.cli.command import Command, Context, InputOptions
+from sdtools.cli.files import check_is_static
 from sdtools.errors import SdError
 from sdtools.features.postprocess import PostOptions, postprocess
 from sdtools.gmm.io import read_gmm
@@ -37,6 +38,7 @@ def body(context: Context) -> int:
     genuine_path, spoof_path, rspecifier, scores_out = context.positionals
     options = context[PostOptions]
     check_output(scores_out)
+    check_is_static(rspecifier, options)
     genuine, spoof = read_gmm(genuine_path), read_gmm(spoof_path)
     for path in (genuine_path, spoof_path):
         check_settings(path, options)

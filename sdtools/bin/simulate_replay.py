@@ -17,6 +17,7 @@ from sdtools.files import open_whole
 from sdtools.options import load_settings, save_settings, settings_lines
 from sdtools.replay.copies import Copies
 from sdtools.replay.simulation import SimulationOptions, devices_of
+from sdtools.tables.input import TABLE
 from sdtools.tables.specifiers import parse_rspecifier
 from sdtools.tables.table import open_table
 
@@ -106,6 +107,9 @@ def _recordings(name: str, out: Path) -> tuple[str, dict[str, str]]:
     """Rspecifier of the recordings of a table or folder, and the speakers that are known."""
     if os.path.isdir(name):
         return _recordings_of_folder(name, out)
+    if not TABLE.match(name):
+        hint = "Check the path, or name a table such as scp:data/eval/wav.scp"
+        raise SdError(name, "no such folder", hint=hint)
     form, _, path = parse_rspecifier(name)
     utt2spk = Path(path).with_name("utt2spk")
     if form != "scp" or not utt2spk.is_file():

@@ -27,13 +27,17 @@ class TrainOptions:
     )
     trial_weights: str | None = field(
         default=None,
-        metadata={"help": "file of 'utterance weight' lines: weight of each trial in its class"},
+        metadata={
+            "file": "in",
+            "help": "file of 'utterance weight' lines: weight of each trial in its class",
+        },
     )
     held_out: str | None = field(
         default=None,
         metadata={
+            "file": "out",
             "help": "write LLRs by cross-validation here, if there is no dev set; no speaker is in "
-            "both training and test; the fusion is trained on all"
+            "both training and test; the fusion is trained on all",
         },
     )
     num_folds: int = field(default=5, metadata={"help": "number of folds of the cross-validation"})

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from sdtools.cli.command import Command, Context, InputOptions
+from sdtools.cli.files import check_is_static
 from sdtools.errors import SdError, UsageError, warn
 from sdtools.features.postprocess import PostOptions, postprocess
 from sdtools.gmm.io import write_gmm
@@ -58,6 +59,7 @@ def body(context: Context) -> int:
     rspecifier, gmm_out = context.positionals
     options, gmm_options = context[TrainOptions], context[GmmOptions]
     check_output(gmm_out)
+    check_is_static(rspecifier, context[PostOptions])
     warn_of_equal_models(gmm_options, context[PostOptions])
     frames = Frames(context, rspecifier, int(options.max_memory * 2**30))
     num_frames, num_components = frames.read(), gmm_options.num_components

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sdtools import __version__
+from sdtools.cli.files import check_files, named_files
 from sdtools.cli.loop import Item, computed, with_bar, with_reports
 from sdtools.cli.process import end_by_exit, logging_to, warnings_to
 from sdtools.errors import SdError, UsageError, as_sd_error, printable
@@ -74,7 +75,8 @@ class Command:
         What it does, in a sentence or two.
     positionals
         Names in order, such as `("<gmm>", "<feats-rspecifier>")`. A name that ends in `...` stands
-        for one or more words, `[<name>...]` for any number.
+        for one or more words, `[<name>...]` for any number. Names of outputs end in `-out>`, or are
+        `<wspecifier>`.
     example
         A command line that works in a recipe directory.
     options
@@ -126,6 +128,8 @@ class Command:
         ------
         UsageError
             If the command line does not fit.
+        SdError
+            If an output is also an input, or another output.
         """
         classes = (*self.options, CommonOptions)
         known = known_fields(classes)
@@ -138,10 +142,14 @@ class Command:
                 values |= read_config(word.split("=", 1)[1], known)
         for word in flags:
             if not word.startswith("--config="):
-                name, value = parse_flag(word, known, "command line")
+                behind = argv[len(flags)] if word is flags[-1] and len(argv) > len(flags) else ""
+                name, value = parse_flag(word, known, "command line", behind)
                 values[name] = value
         positionals = self._check_positionals(list(argv[len(flags) :]))
         options = {cls: _make(cls, values) for cls in classes}
+        inputs, outputs = named_files(self.positionals, positionals, options)
+        inputs += [word.split("=", 1)[1] for word in flags if word.startswith("--config=")]
+        check_files(inputs, outputs)
         context = Context(self, log, positionals, options)
         if options[CommonOptions].print_args:
             log.info(f"sdtools {__version__}: {self.name} {shlex.join(argv)}")
@@ -314,7 +322,10 @@ class Context:
         if num_done == 0:
             name = getattr(entries, "name", "input")
             raise SdError(name, f"no usable entry, {num_skipped} skipped", need="at least one")
-        self.log.info(f"done {num_done} of {num_done + num_skipped}, {num_skipped} skipped")
+        done = f"done {num_done} of {num_done + num_skipped}, {num_skipped} skipped"
+        if getattr(entries, "is_cut", False):
+            done = f"done {num_done}; the rest of the archive could not be read"
+        self.log.info(done)
         return 0
 
     def progress(self, items: Iterable[Item], total: int | None) -> Iterable[Item]:

@@ -6,6 +6,7 @@ Every one of them is a front end of `sdtools.features.front_ends` and this loop 
 from __future__ import annotations
 
 import contextlib
+import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, make_dataclass
@@ -14,6 +15,7 @@ import numpy as np
 
 from sdtools.audio.entries import AudioOptions, open_audio
 from sdtools.cli.command import Command, Context, InputOptions
+from sdtools.cli.files import check_files
 from sdtools.errors import SdError, UsageError
 from sdtools.features.front_ends import FRONT_ENDS, FrontEnd, Output
 from sdtools.options import config_lines, flag_name, save_settings
@@ -32,10 +34,17 @@ class TableOptions:
     )
     write_num_frames: str = field(
         default="",
-        metadata={"help": "table for the numbers of frames, such as ark,t:utt2num_frames"},
+        metadata={
+            "file": "out",
+            "help": "table for the numbers of frames, such as ark,t:utt2num_frames",
+        },
     )
     write_utt2dur: str = field(
-        default="", metadata={"help": "table for the durations in seconds, such as ark,t:utt2dur"}
+        default="",
+        metadata={
+            "file": "out",
+            "help": "table for the durations in seconds, such as ark,t:utt2dur",
+        },
     )
 
 
@@ -89,13 +98,16 @@ def fill(wspecifier: str, outputs: Sequence[Output]) -> dict[str, str]:
     Raises
     ------
     UsageError
-        If two outputs get the same file.
+        If two outputs get the same file, or a placeholder does not exist.
     """
     names = {}
     for output in outputs:
         names[output.name] = wspecifier
         for placeholder, value in output.placeholders.items():
             names[output.name] = names[output.name].replace(f"{{{placeholder}}}", value)
+        if unknown := re.search(r"\{\w*\}", names[output.name]):
+            need = " or ".join(f"{{{placeholder}}}" for placeholder in output.placeholders)
+            raise UsageError(wspecifier, "placeholder", got=unknown[0], need=need)
     files = [file for name in names.values() for file in name.partition(":")[2].split(",")]
     if len(set(files)) < len(files):
         hint = "Write {system} into the name of each file, or compute one output only"
@@ -111,6 +123,7 @@ def _body(context: Context, front_end: FrontEnd) -> int:
     extractor = front_end.make(options, context[AudioOptions].sample_rate_hz)
     outputs = front_end.outputs(options, extractor)
     archives = fill(wspecifier, outputs)
+    check_files([rspecifier], list(archives.values()))
     written, status = write_features(context, rspecifier, archives, extractor)
     for output in outputs:
         if path := written[output.name]:
@@ -135,6 +148,10 @@ def write_features(
         Exit status.
     """
     options, further = context[AudioOptions], context[TableOptions]
+    for name in (further.write_num_frames, further.write_utt2dur):
+        if unknown := re.search(r"\{\w*\}", name):
+            what, hint = "this table is of all systems", "Leave the placeholder out"
+            raise UsageError(name, what, got=unknown[0], hint=hint)
     with contextlib.ExitStack() as stack:
         recordings = stack.enter_context(
             open_audio(

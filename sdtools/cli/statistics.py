@@ -27,18 +27,23 @@ class StatsOptions:
     utt2spk: str = field(
         default="",
         metadata={
-            "help": "table of speakers, such as ark:data/eval/utt2spk: --cmvn over each speaker"
+            "file": "in",
+            "help": "table of speakers, such as ark:data/eval/utt2spk: --cmvn over each speaker",
         },
     )
     cmvn_stats: str = field(
         default="",
         metadata={
-            "help": "table of statistics for --cmvn, by speaker or utterance; or one file for all"
+            "file": "in",
+            "help": "table of statistics for --cmvn, by speaker or utterance; or one file for all",
         },
     )
     write_cmvn_stats: str = field(
         default="",
-        metadata={"help": "table for the statistics before --cmvn, by speaker or utterance"},
+        metadata={
+            "file": "out",
+            "help": "table for the statistics before --cmvn, by speaker or utterance",
+        },
     )
 
     def __post_init__(self) -> None:

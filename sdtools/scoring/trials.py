@@ -130,7 +130,8 @@ def join_scores(
         raise SdError(" ".join(paths), "utterances", got="none", need=need, hint=hint)
     num_dropped = len(wanted) - len(present)
     if num_dropped:
-        warn("scores", f"dropped {num_dropped} of {len(wanted)} utterances, which lack a score")
+        lack = "have no score of any system" if missing == "zero" else "lack a score"
+        warn("scores", f"dropped {num_dropped} of {len(wanted)} utterances, which {lack}")
     ordered = sorted(present)
     scores = np.array([[system.get(utt, math.nan) for utt in ordered] for system in systems]).T
     return Joined(ordered, scores, num_dropped)

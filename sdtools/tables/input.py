@@ -75,6 +75,8 @@ class Input:
             self.name, offset = split_offset(rxfilename)
             try:
                 self.file = open(self.name, "rb", 0, opener=_open_at_once)  # noqa: SIM115
+            except FileNotFoundError:
+                raise SdError(self.name, "no such file", hint="Check the path") from None
             except (OSError, ValueError) as e:
                 reason = getattr(e, "strerror", None) or e
                 raise SdError(self.name, f"cannot read: {reason}", hint="Check the path") from None

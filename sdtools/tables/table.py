@@ -103,6 +103,8 @@ class TableReader:
         Lines of the script file; None for an archive.
     num_skipped : int
         Bad entries met so far under option `p`.
+    is_cut : bool
+        Whether an archive ended at its damage under option `p`.
 
     Raises
     ------
@@ -131,14 +133,13 @@ class TableReader:
     ):
         _check_kind(rspecifier, kind)
         form, self.options, self.name = parse_rspecifier(rspecifier)
-        self._allow_pipes = allow_pipes
-        self._read = read or partial(read_object, kind=kind)
+        self._allow_pipes, self._read = allow_pipes, read or partial(read_object, kind=kind)
         self._archive = Input(self.name) if form == "ark" else None
         self.script = read_scp(self.name) if form == "scp" else None
         # At most one open file per thread: the next line often names the same.
         self._idle: list[Input] = []
         self.num_entries = None if self.script is None else len(self.script)
-        self.num_skipped = 0
+        self.num_skipped, self.is_cut = 0, False
 
     def __enter__(self) -> TableReader:
         return self
@@ -169,12 +170,13 @@ class TableReader:
         except SdError as e:
             if "p" not in self.options:
                 raise
-            self.skip(e, "reading ends here")
+            self.skip(e)
 
-    def skip(self, error: SdError, place: str) -> None:
-        """Count and report a bad entry."""
+    def skip(self, error: SdError, place: str = "") -> None:
+        """Count and report a bad entry; without a place, the rest of an archive."""
         self.num_skipped += 1
-        e = error.within(place)
+        self.is_cut = not place
+        e = error.within(place or "the rest of the archive cannot be read")
         warn(e.who, e.what, got=e.got, need=e.need, hint=e.hint, stacklevel=3)
 
     def _script_entries(self) -> Iterator[Entry]:
@@ -201,7 +203,7 @@ class TableReader:
         except SdError as e:
             if "p" not in self.options:
                 raise
-            self.skip(e, "reading ends here")
+            self.skip(e)
 
     def load(self, rxfilename: str) -> Any:
         """Return the object that a line of a script file names."""

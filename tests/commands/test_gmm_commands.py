@@ -11,7 +11,7 @@ import kaldiio
 import numpy as np
 import pytest
 
-from sdtools.bin import acc_gmm, copy_gmm, est_gmm, init_gmm, score_gmm, train_gmm
+from sdtools.bin import acc_gmm, copy_gmm, est_gmm, init_gmm, post_feats, score_gmm, train_gmm
 from sdtools.gmm.io import read_gmm, read_stats, write_gmm
 from sdtools.gmm.mixture import DiagGmm, log_likelihood
 from sdtools.gmm.training import GmmOptions, em_schedule
@@ -363,6 +363,26 @@ def test_statistics_of_kaldi_without_variances_or_frames(folder, capsys):
     line = refused(capsys, est_gmm, "0.gmm", "none.acc", "x.gmm")
     assert "statistics: number of frames: expected at least 1, found 0" in line
     assert not Path("x.gmm").exists()
+
+
+def test_features_that_have_their_deltas_already(folder, capsys):
+    """The cause, which the .conf beside the archive tells, not a shape that does not fit."""
+    done(init_gmm, *POST, "scp:feats.scp", "x.gmm")
+    done(post_feats, "--deltas=true", "scp:feats.scp", "ark,scp:post.ark,post.scp")
+    commands = {
+        acc_gmm: ["x.gmm", "scp:post.scp", "x.acc"],
+        score_gmm: ["x.gmm", "x.gmm", "ark:post.ark", "scores"],
+        train_gmm: ["scp:post.scp", "y.gmm"],
+        init_gmm: ["scp:post.scp", "y.gmm"],
+        post_feats: ["scp:post.scp", "ark:z.ark"],
+    }
+    for command, words in commands.items():
+        capsys.readouterr()
+        assert command.main(["--print-args=false", "--deltas=true", *words]) == 1
+        line = capsys.readouterr().err.splitlines()[-1]
+        assert "deltas, which sd-post-feats has appended (post.ark.conf)" in line
+        assert "--deltas=false" in line
+    assert not Path("y.gmm").exists()
 
 
 def test_other_settings_in_a_later_pass(folder, capsys):

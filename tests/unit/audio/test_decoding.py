@@ -153,7 +153,7 @@ def test_flac_that_claims_hours_takes_no_memory_for_them(place):
 @pytest.mark.parametrize(
     ("name", "who", "words"),
     [
-        ("absent.wav", "absent.wav", "No such file or directory"),
+        ("absent.wav", "absent.wav", "no such file"),
         ("folder", "folder", "Is a directory"),
         ("text.wav", "text.wav", "Format not recognised"),
         ("nothing.wav", "nothing.wav", "Format not recognised"),

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from sdtools.cli.command import Command, InputOptions
-from sdtools.tables.table import Entry
+from sdtools.tables.table import Entry, open_table, open_writer
 
 
 @dataclass(frozen=True)
@@ -77,6 +77,8 @@ def test_kaldis_manners(tmp_path):
         (["--num-bands=x", "in", "out"], "command line", "expected an integer, found 'x'"),
         (["--num-bands=1_0", "in", "out"], "command line", "expected an integer, found '1_0'"),
         (["--num-bands", "in", "out"], "command line", "--num-bands: expected a value after '='"),
+        (["--kind", "b", "in", "out"], "command line", "such as --kind=b"),
+        (["-kind=b", "in", "out"], "command line", "expected --kind=b"),
         (["--scale=nan", "in", "out"], "command line", "--scale: expected a number, found 'nan'"),
         (["--scale=inf", "in", "out"], "command line", "--scale: expected a number, found 'inf'"),
         (["--max-skip=-1", "in", "out"], "--max-skip", "expected 0 or more, found -1"),
@@ -101,6 +103,29 @@ def test_error_in_a_conf_file_names_its_line(tmp_path, capsys):
     assert run(f"--config={tmp_path}/a.conf", "in", "out")[0] == 1
     line = capsys.readouterr().err
     assert line.startswith(f"ERROR (sd-try) {tmp_path}/a.conf:2: ") and "'--num-bands 3'" in line
+
+
+@pytest.mark.parametrize("line", ["num-bands=3", "num_bands 3", "--num-bands 3", "-num-bands: 3"])
+def test_another_form_in_a_conf_file_is_answered_with_the_right_one(tmp_path, capsys, line):
+    (tmp_path / "a.conf").write_text(f"--loud=true\n{line}\n")
+    assert run(f"--config={tmp_path}/a.conf", "in", "out")[0] == 1
+    err = capsys.readouterr().err
+    assert err.startswith(f"ERROR (sd-try) {tmp_path}/a.conf:2: ")
+    assert f"expected --num-bands=3, one for each option, found '{line}'" in err
+
+
+OUTPUTS = Command("sd-try", "Tries.", ("<in>...", "<try-out>"), "sd-try a b", (Options,))
+
+
+def test_an_output_that_is_an_input_is_refused_before_anything_is_read(tmp_path, capsys):
+    for name in ("a", "b"):
+        (tmp_path / name).write_text("")
+    words = [f"{tmp_path}/a", f"{tmp_path}/b", f"{tmp_path}/../{tmp_path.name}/a"]
+    assert OUTPUTS.run(lambda context: 0, words) == 1
+    assert "this output is also an input" in capsys.readouterr().err
+    assert OUTPUTS.run(lambda context: 0, [f"--config={tmp_path}/a", words[1], words[0]]) == 1
+    assert "this output is also an input" in capsys.readouterr().err
+    assert OUTPUTS.run(lambda context: 0, [*words[:2], f"{tmp_path}/c"]) == 0
 
 
 def test_log_opens_with_version_command_and_settings(capsys):
@@ -158,6 +183,22 @@ def test_bad_key_ends_the_command_unless_it_may_be_skipped(capsys, kind):
     err = capsys.readouterr().err
     assert "WARNING (sd-try) skipped u1 (x.scp:2): x is bad" in err
     assert "done 2 of 3, 1 skipped" in err
+
+
+def test_the_rest_of_an_archive_that_cannot_be_read_is_not_one_entry(tmp_path, capsys):
+    with open_writer(f"ark,t:{tmp_path}/a", "int") as writer:
+        for i in range(9):
+            writer.write(f"u{i}", i)
+    (tmp_path / "a").write_text((tmp_path / "a").read_text().replace("u3 3", "u3 x"))
+
+    def body(context):
+        with open_table(f"ark,p:{tmp_path}/a", "int") as table:
+            return context.for_each(table, lambda e: e.load(), lambda k, v: None)
+
+    assert run("in", "out", body=body)[0] == 0
+    *_, warning, done = capsys.readouterr().err.splitlines()
+    assert warning.startswith("WARNING (sd-try) the rest of the archive cannot be read: ")
+    assert done == "LOG (sd-try) done 3; the rest of the archive could not be read"
 
 
 def test_nothing_done_is_an_error(capsys):

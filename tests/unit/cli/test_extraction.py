@@ -48,6 +48,27 @@ def run(tmp_path, monkeypatch):
     return lambda *argv: run_feature_command(command, ["peaks"], ["--print-args=false", *argv])
 
 
+@pytest.mark.parametrize(
+    ("argv", "words"),
+    [
+        (["scp:wav.scp", "ark:{sytem}.ark"], ["found {sytem}", "{system} or {feature} or {order}"]),
+        (["--features=peak", "scp:wav.scp", "ark:{}.ark"], ["found {}"]),
+        (["--features=peak", "scp:wav.scp", "ark,scp:x.ark,wav.scp"], ["wav.scp: ", "an input"]),
+        (["--features=peak", "scp:wav.scp", "ark,scp:x.ark,{feature}"], ["peak: ", "an input"]),
+        (["--write-utt2dur=ark,t:{system}.t", "scp:wav.scp", "ark:{system}"], ["found {system}"]),
+    ],
+)
+def test_outputs_that_are_refused(run, tmp_path, capsys, argv, words):
+    (tmp_path / "peak").write_bytes((tmp_path / "a.wav").read_bytes())
+    if "an input" in words and words[0] == "peak: ":
+        (tmp_path / "wav.scp").write_text("a peak\n")
+    before = {path: path.read_bytes() for path in tmp_path.iterdir()}
+    assert run(*argv) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert all(word in line for word in words), line
+    assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
 @pytest.mark.parametrize("num_threads", [1, 3])
 def test_features_numbers_of_frames_and_durations_of_every_recording(run, tmp_path, num_threads):
     options = [

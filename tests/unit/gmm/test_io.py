@@ -547,7 +547,7 @@ def test_a_file_in_the_place_of_settings_is_left(tmp_path):
 def test_a_file_that_cannot_be_read_is_named_once(read):
     with pytest.raises(
         ValueError,
-        match="^nope.gmm: cannot read: No such file or directory. Check the path.$",
+        match="^nope.gmm: no such file. Check the path.$",
     ):
         read("nope.gmm")
 

@@ -190,7 +190,7 @@ def test_names_that_mean_something_elsewhere(evaluate):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        (None, r"exp/results\.json: cannot read: No such file or directory"),
+        (None, r"exp/results\.json: no such file"),
         (
             "{",
             r"exp/results\.json: evaluation: .*sd-eval-scores --json, .*no JSON.*Evaluate again",

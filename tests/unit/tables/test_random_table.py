@@ -66,7 +66,7 @@ def test_status_of_a_command_counts_though_not_all_keys_were_requested(feats):
     with pytest.warns(SdWarning) as caught, open_random_table(f"ark,p:{command}") as table:
         assert "utt0" in table
     (warning,) = (w.message for w in caught)
-    assert (warning.who, warning.got) == (f"reading ends here: {command}", 3)
+    assert (warning.who, warning.got) == (f"the rest of the archive cannot be read: {command}", 3)
     with open_random_table("ark:cat feats.ark; yes |") as table:  # its end never comes
         assert "utt0" in table
 
@@ -177,6 +177,8 @@ def test_permissive_table_lacks_exactly_the_bad_entries(feats):
         assert np.array_equal(table["utt0"], feats["utt0"])
     os.truncate("feats.ark", os.path.getsize("feats.ark") - 1)
     with open_random_table("ark,p:feats.ark") as table:
-        with pytest.warns(SdWarning, match=r"^reading ends here: feats.ark:.*cut short"):
+        with pytest.warns(
+            SdWarning, match=r"^the rest of the archive cannot be read: feats.ark:.*cut short"
+        ):
             assert [key for key in feats if key in table] == ["utt0", "utt1", "utt2", "utt3"]
         assert table.num_skipped == 1

@@ -110,7 +110,7 @@ def test_bad_entry_leaves_a_script_file_usable(feats):
                 entry.load()
             except SdError as e:
                 failed.append((entry.key, e.who, e.what))
-    absent = "cannot read: No such file or directory"
+    absent = "no such file"
     assert failed[:2] == [("gone", "absent.ark", absent), ("bad", "feats.ark:3", "object")]
     assert [key for key, *_ in failed] == ["gone", "bad", "odd"]
 
@@ -160,7 +160,7 @@ def test_permissive_archive_ends_where_the_damage_begins(feats):
         assert [entry.key for entry in table] == ["utt0", "utt1", "utt2", "utt3"]
         assert table.num_skipped == 1
     (warning,) = (w.message for w in caught)
-    assert warning.who.startswith("reading ends here: feats.ark:")
+    assert warning.who.startswith("the rest of the archive cannot be read: feats.ark:")
     assert "cut short" in warning.hint
 
 
