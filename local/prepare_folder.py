@@ -22,7 +22,7 @@ import numpy as np
 from script import Script, three_numbers, whole_number
 
 from sdtools.audio.data_dir import write_data_dir
-from sdtools.audio.decoding import load_audio, read_header
+from sdtools.audio.decoding import load_audio, read_header, read_windows
 from sdtools.audio.encoding import write_audio
 from sdtools.audio.folder import as_word, check_path, name_sounds
 from sdtools.errors import SdError, UsageError
@@ -32,6 +32,9 @@ from sdtools.scoring.files import BONAFIDE
 SETS = ("train", "dev", "eval")
 LABELS = ("genuine", "spoof")
 RATE_HZ = 16000
+MINUTE_SEC = 60
+MAX_NAMES = 20  # of recordings in a message
+MIN_SEC = 0.021  # one frame of the recipes, and what resampling may take off
 RESERVED = ("spk", "dur", "frames")  # utt2<column> would be another table
 Recordings = dict[str, dict[str, str]]  # {utterance: {"file", "label", "speaker", conditions}}
 
@@ -192,18 +195,42 @@ def split(recordings: Recordings, shares: list[int], seed: int) -> dict[str, lis
     return parts
 
 
+def check_all(paths: Sequence[str]) -> None:
+    """Raise an error that names the recordings which a later stage would refuse."""
+    errors = []
+    for path in paths:
+        try:
+            check_recording(path)
+        except SdError as error:
+            errors.append(error)
+    if errors:
+        names = [error.who for error in errors[1:MAX_NAMES]] + ["..."] * (len(errors) > MAX_NAMES)
+        others = f"{len(errors) - 1} more cannot be used: {', '.join(names)}"
+        raise errors[0].within(hint=others if names else "")
+
+
+def check_recording(path: str) -> None:
+    """Read a recording to its end, a minute at a time."""
+    if os.path.exists(path) and not os.path.isfile(path):
+        raise SdError(path, "this is not a regular file", hint="Remove it")
+    duration_sec, need_hz = 0.0, f"{RATE_HZ} Hz or more"
+    for window in read_windows(path, MINUTE_SEC):
+        duration_sec += len(window.samples) / window.rate_hz
+        if window.rate_hz < RATE_HZ:
+            got, hint = f"{window.rate_hz} Hz", "Remove the recording"
+            raise SdError(path, "sample rate", got=got, need=need_hz, hint=hint)
+    if duration_sec < MIN_SEC:
+        got, need = f"{duration_sec:.3f} s", f"{MIN_SEC:g} s or more"
+        raise SdError(path, "duration", got=got, need=need, hint="Remove the recording")
+
+
 def convert(recordings: Recordings, folder: Path) -> int:
     """Give every recording a file at 16 kHz with one channel; return how many had to be made."""
+    check_all([row["file"] for row in recordings.values()])
     num_converted = 0
     for utt, row in recordings.items():
         row["file"] = check_path(os.path.abspath(row["file"]))
-        if os.path.exists(row["file"]) and not os.path.isfile(row["file"]):
-            raise SdError(row["file"], "this is not a regular file", hint="Remove it")
         header = read_header(row["file"])
-        if header.rate_hz < RATE_HZ:
-            got, need = f"{header.rate_hz} Hz", f"{RATE_HZ} Hz or more"
-            hint = "Remove the recording"
-            raise SdError(row["file"], "sample rate", got=got, need=need, hint=hint)
         if (header.rate_hz, header.num_channels) == (RATE_HZ, 1):
             continue
         samples, rate_hz = load_audio(row["file"], channel=0)

@@ -23,7 +23,7 @@ from typing import BinaryIO, NamedTuple
 
 import soundfile
 
-from sdtools.audio.containers import HEAD_BYTES, container_of, is_mpeg_frame
+from sdtools.audio.containers import HEAD_BYTES, container_of, is_mpeg_frame, read_at
 from sdtools.audio.mpeg import find_frames, find_table, skip_tags
 
 STREAM_BYTES = 0x7FFFF000  # in a WAV header, this size or more means "written into a pipe"
@@ -33,6 +33,19 @@ TAG_BYTES = 128  # read at the end of every MP3: title and artist
 MAX_CHUNKS = 1000  # before the samples; more are a damaged file
 MAX_PAGES = 1 << 22  # of Ogg
 MP3_IN_WAV = 0x55
+CODECS = {  # by libsndfile's name, if ours is not the same in small letters
+    "PCM_S8": "pcm_s8",
+    "PCM_U8": "pcm_u8",
+    "PCM_16": "pcm_s16",
+    "PCM_24": "pcm_s24",
+    "PCM_32": "pcm_s32",
+    "FLOAT": "pcm_f32",
+    "DOUBLE": "pcm_f64",
+    "ULAW": "mulaw",
+    "MPEG_LAYER_II": "mp2",
+    "MPEG_LAYER_III": "mp3",
+    "GSM610": "gsm",
+}
 
 
 class Chunks(NamedTuple):
@@ -99,7 +112,7 @@ def read_claim(file: BinaryIO) -> Claim:
     """Read what the header of a sound file claims."""
     end = file.seek(0, io.SEEK_END)
     start = skip_tags(file, 0)
-    head = _read(file, start, HEAD_BYTES)
+    head = read_at(file, start, HEAD_BYTES)
     container = container_of(head)
     claim = _claim_of(file, container, start, head, end)
     claim.container = container
@@ -113,7 +126,7 @@ def _claim_of(file: BinaryIO, container: str, start: int, head: bytes, end: int)
         unknown = (total >> 36 << 36).to_bytes(5, "big")
         return Claim(total % (1 << 36) or None, end=end, patches={start + 21: unknown})
     if container == "nist":
-        count = re.search(rb"\nsample_count -i (\d+)\s", _read(file, start, 1024))
+        count = re.search(rb"\nsample_count -i (\d+)\s", read_at(file, start, 1024))
         return Claim(int(count[1]) if count else None, end=end)
     if container == "mp3":
         return _claim_of_mp3(file, 0, end)
@@ -128,15 +141,10 @@ def _claim_of(file: BinaryIO, container: str, start: int, head: bytes, end: int)
     return Claim(is_counted=False, end=end)
 
 
-def _read(file: BinaryIO, at: int, num_bytes: int) -> bytes:
-    file.seek(at)
-    return file.read(num_bytes)
-
-
 def _claim_of_mp3(file: BinaryIO, first: int, end: int) -> Claim:
     """The claim of a table of contents, which libsndfile reads, or none."""
     start = skip_tags(file, first)
-    head = _read(file, start, HEAD_BYTES)
+    head = read_at(file, start, HEAD_BYTES)
     place, num_claimed = find_table(head)
     frames = find_frames(file, start, end)
     if not place:
@@ -155,7 +163,7 @@ def _claim_of_ogg(file: BinaryIO, at: int, end: int) -> Claim:
     """Ogg claims nothing; but its pages show where one is cut, and where another stream begins."""
     claim, has_begun = Claim(is_counted=False, end=end), False
     for _ in range(MAX_PAGES):
-        head = _read(file, at, 27 + 255)
+        head = read_at(file, at, 27 + 255)
         if head[:4] != b"OggS":
             break
         is_first = len(head) > 5 and head[5] & 2 > 0
@@ -181,7 +189,7 @@ def _claim_of_au(file: BinaryIO, head: bytes, end: int) -> Claim:
 
 def _is_sound(file: BinaryIO, at: int, end: int) -> bool:
     """Whether another recording begins here."""
-    return at < end and bool(container_of(_read(file, at, HEAD_BYTES)))
+    return at < end and bool(container_of(read_at(file, at, HEAD_BYTES)))
 
 
 def _claim_of_chunks(file: BinaryIO, container: str, end: int) -> Claim:
@@ -191,7 +199,7 @@ def _claim_of_chunks(file: BinaryIO, container: str, end: int) -> Claim:
     size_bytes = struct.calcsize(form.size_form)
     head_bytes = form.name_bytes + size_bytes
     for _ in range(MAX_CHUNKS):
-        head = _read(file, at, head_bytes)
+        head = read_at(file, at, head_bytes)
         if len(head) < head_bytes:
             return claim
         size = struct.unpack(form.size_form, head[form.name_bytes :])[0]
@@ -206,7 +214,7 @@ def _claim_of_chunks(file: BinaryIO, container: str, end: int) -> Claim:
         return claim
     first = at + head_bytes
     if container == "rf64" and b"ds64" in found and size >= form.stream_size:
-        size = struct.unpack("<Q", _read(file, found[b"ds64"] + 8, 8).ljust(8, b"\0"))[0]
+        size = struct.unpack("<Q", read_at(file, found[b"ds64"] + 8, 8).ljust(8, b"\0"))[0]
         is_stream = size in (0, (1 << 64) - 1)
     else:
         is_stream = size <= 0 or size >= form.stream_size
@@ -229,16 +237,16 @@ def _rf64_of(file: BinaryIO, found: dict[bytes, int], num_bytes: int) -> dict[in
     """The places in which an RF64 states the bytes and the number of its frames."""
     if not {b"ds64", b"fmt "} <= set(found):
         return {}
-    frame_bytes = int.from_bytes(_read(file, found[b"fmt "] + 12, 2), "little") or 1
+    frame_bytes = int.from_bytes(read_at(file, found[b"fmt "] + 12, 2), "little") or 1
     numbers = struct.pack("<QQ", num_bytes, num_bytes // frame_bytes)
     return {found[b"ds64"] + 8: numbers}
 
 
 def _aiff_of(file: BinaryIO, common: int, first: int, num_bytes: int) -> dict[int, bytes]:
     """The three places in which an AIFF states its length; none if samples may be coded."""
-    head = _read(file, common, 22).ljust(22, b"\0")
+    head = read_at(file, common, 22).ljust(22, b"\0")
     num_channels, _, num_bits = struct.unpack(">HIH", head[:8])
-    is_plain = _read(file, 8, 4) == b"AIFF" or head[18:22] in (b"NONE", b"sowt")
+    is_plain = read_at(file, 8, 4) == b"AIFF" or head[18:22] in (b"NONE", b"sowt")
     frame_bytes = num_channels * -(-num_bits // 8)
     if not common or not is_plain or not frame_bytes:
         return {}
@@ -251,7 +259,7 @@ def _claim_of_wav(file: BinaryIO, order: str, end: int) -> Claim:
     """The claim of a data chunk; libsndfile reads it unless it is too small."""
     tag, at, size = 0, 12, 0
     for _ in range(MAX_CHUNKS):
-        head = _read(file, at, 10)
+        head = read_at(file, at, 10)
         if len(head) < 8 or not _is_name(head[:4]):
             return Claim(is_counted=False, end=end)
         size = struct.unpack(f"{order}I", head[4:8])[0]
@@ -263,14 +271,14 @@ def _claim_of_wav(file: BinaryIO, order: str, end: int) -> Claim:
     else:
         return Claim(is_counted=False, end=end)
     first, stop = at + 8, min(at + 8 + size, end)
-    riff_size = struct.unpack(f"{order}I", _read(file, 4, 4))[0]
+    riff_size = struct.unpack(f"{order}I", read_at(file, 4, 4))[0]
     is_riff_size_known = size and 0 < riff_size < STREAM_BYTES
     riff_end = min(8 + riff_size, end) if is_riff_size_known else end
     patches = {}
     if stop < riff_end and not any(_is_chunk(file, order, stop + i, riff_end) for i in (0, 1)):
         stop = riff_end
         patches[at + 4] = struct.pack(f"{order}I", min(stop - first, 0xFFFFFFFF))
-    if tag == MP3_IN_WAV and is_mpeg_frame(_read(file, first, 4)):
+    if tag == MP3_IN_WAV and is_mpeg_frame(read_at(file, first, 4)):
         claim = _claim_of_mp3(file, first, stop)
         claim.is_short = stop < at + 8 + size < STREAM_BYTES
         return claim
@@ -284,7 +292,7 @@ def _is_name(name: bytes) -> bool:
 
 def _is_chunk(file: BinaryIO, order: str, at: int, end: int) -> bool:
     """Whether a chunk stands here that ends with the others, or nothing but padding."""
-    head = _read(file, at, 8)
+    head = read_at(file, at, 8)
     if at + 1 >= end:
         return True
     if len(head) < 8 or not _is_name(head[:4]):
@@ -345,6 +353,8 @@ class Stream(soundfile.SoundFile):
 
     Attributes
     ----------
+    codec, is_lossy
+        A short name such as pcm_s16, flac or mp3, and whether it loses a part of the sound.
     is_counted
         Whether only decoding to the end tells the number of frames.
     claimed_frames
@@ -362,6 +372,16 @@ class Stream(soundfile.SoundFile):
         is_known = not claim.is_counted and self.frames < MAX_FRAMES
         self.is_counted, self._is_short = not is_known, claim.is_short
         self.claimed_frames = self.frames if is_known else claim.num_frames
+
+    @property
+    def codec(self) -> str:
+        """The codec of the samples."""
+        return "flac" if self.format == "FLAC" else CODECS.get(self.subtype, self.subtype.lower())
+
+    @property
+    def is_lossy(self) -> bool:
+        """Whether the codec loses a part of the sound."""
+        return not self.codec.startswith(("pcm_", "flac", "alac_"))
 
     def seekable(self) -> bool:
         """Return False: else soundfile seeks after every read, which harms the decoding of MP3."""

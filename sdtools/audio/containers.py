@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import BinaryIO
+
 HEAD_BYTES = 64  # as many as `container_of` looks at
 BRANDS_OF_PICTURES = {b"heic", b"heix", b"hevc", b"hevx", b"mif1", b"msf1", b"avif", b"avis"}
 MAGICS = [  # (place, bytes, name)
@@ -56,6 +58,12 @@ def container_of(head: bytes) -> str:
     if is_mpeg_frame(head):
         return "mp3"
     return "aac" if _is_adts_frame(head) else ""
+
+
+def read_at(file: BinaryIO, at: int, num_bytes: int) -> bytes:
+    """Bytes at a place of a file, fewer at its end."""
+    file.seek(at)
+    return file.read(num_bytes)
 
 
 def is_mpeg_frame(head: bytes) -> bool:

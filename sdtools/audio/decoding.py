@@ -23,7 +23,7 @@ from sdtools.audio.streaming import (
     read_wav_head,
 )
 from sdtools.errors import SdError
-from sdtools.features.samples import MAX_PEAK
+from sdtools.features.samples import MAX_PEAK, hint_of_peak
 from sdtools.tables.input import Input, open_input
 
 BLOCK_FRAMES = 1 << 16
@@ -37,6 +37,8 @@ class Header(NamedTuple):
     rate_hz: int
     num_channels: int
     num_frames: int
+    codec: str  # such as pcm_s16, mp3, aac
+    is_lossy: bool
 
 
 class Window(NamedTuple):
@@ -46,6 +48,8 @@ class Window(NamedTuple):
     total_sec: float | None  # of the whole recording; None of a stream that goes on
     samples: np.ndarray
     rate_hz: int
+    codec: str  # such as pcm_s16, mp3, aac
+    is_lossy: bool
 
 
 def load_audio(
@@ -154,13 +158,13 @@ def read_windows(
         if not source.is_standard:
             yield from _windows_of_file(source, window_sec, shift_sec)
         elif form := raw or read_wav_head(source):
-            yield from _overlapping(source.name, read_raw(source, form), form.rate_hz, *sizes_sec)
+            yield from _overlapping(source.name, read_raw(source, form), form.facts, *sizes_sec)
         elif source.peek(4, 4) == b"fLaC":
             file = ForwardFile(source)
             with _open_stream(source.name, cast(BinaryIO, file)) as stream:
                 file.is_open = True
                 blocks = _blocks_of_all(source.name, stream)
-                yield from _overlapping(source.name, blocks, stream.samplerate, *sizes_sec)
+                yield from _overlapping(source.name, blocks, _facts_of(stream), *sizes_sec)
         else:
             yield from _windows_of_file(source, window_sec, shift_sec)
 
@@ -172,8 +176,8 @@ def _windows_of_file(source: Input, window_sec: float, shift_sec: float | None) 
         with _open_stream(who, file) as stream:
             rate_hz = stream.samplerate
             if shift_sec is not None:
-                blocks = _blocks(stream)
-                yield from _overlapping(who, blocks, rate_hz, window_sec, shift_sec, num_frames)
+                blocks, facts = _blocks(stream), _facts_of(stream)
+                yield from _overlapping(who, blocks, facts, window_sec, shift_sec, num_frames)
                 return
             num_windows = max(1, -(-num_frames // int(window_sec * rate_hz)))
             starts = (int(i * (num_frames / num_windows)) for i in range(num_windows))
@@ -182,18 +186,22 @@ def _windows_of_file(source: Input, window_sec: float, shift_sec: float | None) 
                 if len(samples) < end - first:
                     raise _cut_short(who, first + len(samples))
                 _check_samples(who, samples, rate_hz, first)
-                yield Window(first / rate_hz, num_frames / rate_hz, samples, rate_hz)
+                yield Window(first / rate_hz, num_frames / rate_hz, samples, *_facts_of(stream))
 
 
 def _overlapping(
     who: str,
     blocks: Iterable[np.ndarray],
-    rate_hz: int,
+    facts: tuple[int, str, bool],
     window_sec: float,
     shift_sec: float,
     num_frames: int | None = None,
 ) -> Iterator[Window]:
-    """The windows of samples that come in blocks, of which there will be `num_frames` if known."""
+    """The windows of samples that come in blocks, of which there will be `num_frames` if known.
+
+    The facts are the last three fields of a `Window`.
+    """
+    rate_hz = facts[0]
     _check_rate(who, rate_hz)
 
     def checked() -> Iterator[np.ndarray]:
@@ -208,7 +216,7 @@ def _overlapping(
     length, shift = (max(1, round(sec * rate_hz)) for sec in (window_sec, shift_sec))
     for first, samples, is_last in overlapping(checked(), length, shift):
         end = first + len(samples) if is_last else num_frames
-        yield Window(first / rate_hz, None if end is None else end / rate_hz, samples, rate_hz)
+        yield Window(first / rate_hz, None if end is None else end / rate_hz, samples, *facts)
 
 
 def read_header(path: str | os.PathLike[str], count: bool = False) -> Header:
@@ -221,8 +229,14 @@ def read_header(path: str | os.PathLike[str], count: bool = False) -> Header:
     """
     with open_input(str(path), allow_pipes=False) as source, _sound_file(source) as (who, file):
         with _open_stream(who, file) as stream:
-            header = Header(stream.samplerate, stream.channels, 0)
+            codec, is_lossy = stream.codec, stream.is_lossy
+            header = Header(stream.samplerate, stream.channels, 0, codec, is_lossy)
         return header._replace(num_frames=_count_frames(who, file)) if count else header
+
+
+def _facts_of(stream: Sound) -> tuple[int, str, bool]:
+    """Sample rate, codec, and whether it is lossy."""
+    return stream.samplerate, stream.codec, stream.is_lossy
 
 
 def _count_frames(who: str, file: BinaryIO) -> int:
@@ -345,7 +359,8 @@ def _check_samples(who: str, samples: np.ndarray, rate_hz: int, first: int = 0) 
         i, got = place // (samples.size // len(samples)), samples.flat[place]
         what = f"sample {first + i} ({(first + i) / rate_hz:.3f} s)"
         need = f"a finite number up to {MAX_PEAK:g} (full scale is 1)"
-        raise SdError(who, what, got=got, need=need, hint="Repair or remove the file")
+        hint = hint_of_peak(float(np.abs(samples).max())) or "Repair or remove the file"
+        raise SdError(who, what, got=got, need=need, hint=hint)
 
 
 def _cut_short(who: str, num_samples: int) -> SdError:

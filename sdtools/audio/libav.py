@@ -17,7 +17,7 @@ from typing import Any, BinaryIO, NoReturn
 
 import numpy as np
 
-from sdtools.audio.containers import HEAD_BYTES, container_of
+from sdtools.audio.containers import HEAD_BYTES, container_of, read_at
 from sdtools.errors import SdError
 
 DEMUXERS = {
@@ -54,8 +54,8 @@ class LibavStream:
     ----------
     samplerate, channels
         Of the first samples; 0 if there are none.
-    codec
-        Name of FFmpeg's decoder.
+    codec, is_lossy
+        A short name such as aac or pcm_s16, and whether it loses a part of the sound.
 
     Raises
     ------
@@ -105,9 +105,10 @@ class LibavStream:
             hint = "Choose one: ffmpeg -i in.mp4 -map 0:a:0 out.wav" if streams else ""
             raise SdError(self._who, "number of sounds", got=len(streams), need=1, hint=hint)
         context = streams[0].codec_context
-        self.codec = context.name if context else "unknown"
-        if self.codec not in DECODERS:
-            raise SdError(self._who, "codec", got=self.codec, hint=f"Convert it: {CONVERT}")
+        decoder = context.name if context else "unknown"
+        if decoder not in DECODERS:
+            raise SdError(self._who, "codec", got=decoder, hint=f"Convert it: {CONVERT}")
+        self.codec, self.is_lossy = _short(decoder), decoder in LOSSY
         context.thread_count = 1
         return streams[0]
 
@@ -182,6 +183,25 @@ class LibavStream:
         raise SdError(self._who, "sound", got=got, need=need, hint=hint) from None
 
 
+def _short(decoder: str) -> str:
+    """The name of a codec without that of the library, form or byte order of its decoder.
+
+    Examples
+    --------
+    >>> [_short(name) for name in ("libopus", "mp3float", "pcm_s16le", "pcm_alaw", "amrnb")]
+    ['opus', 'mp3', 'pcm_s16', 'alaw', 'amrnb']
+    """
+    name = decoder.removeprefix("libopencore_").removeprefix("lib")
+    if name in PCM:
+        return name[:-2]
+    return (
+        name.removesuffix("float")
+        .removesuffix("_fixed")
+        .replace("pcm_alaw", "alaw")
+        .replace("pcm_mulaw", "mulaw")
+    )
+
+
 class _Bytes:
     """A file without a name, which stays open."""
 
@@ -220,7 +240,7 @@ def _check_size(who: str, file: BinaryIO, container: str) -> None:
         return
     if end > size:
         raise _cut(who)
-    if 0 < end < size and container_of(_read(file, end, HEAD_BYTES)) == container:
+    if 0 < end < size and container_of(read_at(file, end, HEAD_BYTES)) == container:
         raise _joined(who)
 
 
@@ -229,16 +249,11 @@ def _joined(who: str) -> SdError:
     return SdError(who, "another recording follows the first in this file", hint=hint)
 
 
-def _read(file: BinaryIO, at: int, num_bytes: int) -> bytes:
-    file.seek(at)
-    return file.read(num_bytes)
-
-
 def _end_of_boxes(who: str, file: BinaryIO, size: int) -> int:
     """Place behind the boxes of an MP4."""
     at = num_films = 0
     for _ in range(MAX_BOXES):
-        head = _read(file, at, 16).ljust(16, b"\0")
+        head = read_at(file, at, 16).ljust(16, b"\0")
         if head[4:8] not in BOXES:
             break
         num_films += head[4:8] == b"moov"
@@ -257,7 +272,7 @@ def _end_of_segment(file: BinaryIO, size: int) -> int:
     """Place behind the elements of a Matroska, as far as they state their sizes."""
     at = 0
     while at < size:
-        head = _read(file, at, 12).ljust(12, b"\0")
+        head = read_at(file, at, 12).ljust(12, b"\0")
         name_bytes = 9 - head[0].bit_length()  # the first bit tells the length of a number
         width = 9 - head[name_bytes].bit_length() if name_bytes <= 4 else 9
         if width > 8:
@@ -275,7 +290,7 @@ def _end_of_segment(file: BinaryIO, size: int) -> int:
 
 def _end_of_asf(file: BinaryIO) -> int:
     """Size of an ASF file as it states; 0 if it does not."""
-    head = _read(file, 0, 1 << 16)
+    head = read_at(file, 0, 1 << 16)
     at = head.find(ASF_PROPERTIES)
     properties = head[at : at + 92].ljust(92, b"\0")
     is_sent = properties[88] & 1  # through a network, when nobody knew the size

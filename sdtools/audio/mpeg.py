@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import BinaryIO
 
-from sdtools.audio.containers import is_mpeg_frame
+from sdtools.audio.containers import is_mpeg_frame, read_at
 
 LAYER_III, LAYER_II = 1, 2
 KBIT_RATES = {  # by layer, and whether it is MPEG-1
@@ -35,7 +35,7 @@ class Frames:
 
 def skip_tags(file: BinaryIO, at: int) -> int:
     """Place behind the ID3v2 tags that begin here."""
-    while len(head := _read(file, at, 10)) == 10 and head[:3] == b"ID3":
+    while len(head := read_at(file, at, 10)) == 10 and head[:3] == b"ID3":
         size = sum((byte & 127) << shift for byte, shift in zip(head[6:], (21, 14, 7, 0)))
         at += 10 + size + (10 if head[5] & 16 else 0)
     return at
@@ -45,7 +45,7 @@ def find_frames(file: BinaryIO, at: int, end: int) -> Frames:
     """Go from frame to frame, over what is none between them."""
     num_frames = 0
     while at < end:
-        head = _read(file, at, 4)
+        head = read_at(file, at, 4)
         length = frame_bytes(head)
         if not length:
             if not num_frames or (at := _next_frame(file, at, end)) == end:
@@ -61,7 +61,7 @@ def find_frames(file: BinaryIO, at: int, end: int) -> Frames:
 def _next_frame(file: BinaryIO, at: int, end: int) -> int:
     """Place of the next frame that another one follows; the end if there is none."""
     at = skip_tags(file, at)
-    data = _read(file, at, min(MAX_JUNK_BYTES, max(0, end - at)))
+    data = read_at(file, at, min(MAX_JUNK_BYTES, max(0, end - at)))
     i = data.find(b"\xff")
     while i >= 0:
         length = frame_bytes(data[i : i + 4])
@@ -95,8 +95,3 @@ def find_table(head: bytes) -> tuple[int, int]:
         return 0, 0
     num_frames = int.from_bytes(head[at + 8 : at + 12], "big")
     return (at, num_frames) if num_frames else (0, 0)
-
-
-def _read(file: BinaryIO, at: int, num_bytes: int) -> bytes:
-    file.seek(at)
-    return file.read(num_bytes)

@@ -62,6 +62,12 @@ class RawFormat(NamedTuple):
     num_bytes: int | None = None
 
     @property
+    def facts(self) -> tuple[int, str, bool]:
+        """Sample rate, codec, and whether it is lossy."""
+        is_law = self.kind in ("alaw", "mulaw")
+        return self.rate_hz, self.kind if is_law else f"pcm_{self.kind}", is_law
+
+    @property
     def frame_bytes(self) -> int:
         """Bytes of the samples of one time."""
         return SAMPLES[self.kind][1] * self.num_channels

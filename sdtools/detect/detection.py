@@ -105,12 +105,17 @@ class Segment:
         Where the window begins.
     total_sec
         Length of the whole recording; None of a stream that goes on.
+    rate_hz, codec, is_lossy
+        Sample rate and codec of the recording, and whether that loses a part of the sound.
     """
 
     recording: Recording
     channel: int | None
     start_sec: float
     total_sec: float | None
+    rate_hz: int = 0
+    codec: str = ""
+    is_lossy: bool = False
 
 
 @dataclass(frozen=True)
@@ -164,6 +169,9 @@ class Judgement:
             "channel": segment.channel,
             "start_sec": segment.start_sec,
             "total_sec": segment.total_sec,
+            "rate_hz": segment.rate_hz,
+            "codec": segment.codec,
+            "is_lossy": segment.is_lossy,
             "llr": self.llr,
             "decision": self.decision,
             "posterior": self.posterior,
@@ -206,7 +214,8 @@ def judge(model: Model, recording: Recording, options: DetectOptions) -> Iterato
             channels = [options.channel]
         for channel in channels:
             index = channel if num_channels > 1 else None
-            segment = Segment(recording, index, window.start_sec, window.total_sec)
+            facts = window.rate_hz, window.codec, window.is_lossy
+            segment = Segment(recording, index, window.start_sec, window.total_sec, *facts)
             samples = window.samples[:, channel]
             yield _judge_segment(model, segment, samples, window.rate_hz, options)
 

@@ -61,9 +61,25 @@ def check_samples(samples: np.ndarray | Sequence[float], who: str = "samples") -
         got, hint = array[index], "Repair the recording"
         raise SdError(who, f"sample {index}", got=got, need="a finite number", hint=hint)
     if peak > MAX_PEAK:
-        hint = "Full scale is 1: divide 16-bit values by 32768"
+        hint = hint_of_peak(peak) or "Full scale is 1: divide 16-bit values by 32768"
         raise SdError(who, "peak", got=f"{peak:g}", need=f"at most {MAX_PEAK:g}", hint=hint)
     return array.astype(np.float64, copy=False)
+
+
+def hint_of_peak(peak: float) -> str:
+    """What to do about a recording that is this loud; empty if the reason is not known.
+
+    Examples
+    --------
+    >>> hint_of_peak(20345.0), hint_of_peak(1e30)
+    ('It looks like 16-bit integers stored as floats: divide by 32768', '')
+    """
+    for bits in (16, 24, 32):
+        # Speech peaks 2 to 50 dB below full scale, and a filter may lift it a little above.
+        if 2 ** (bits - 9) <= peak <= 1.5 * 2 ** (bits - 1):
+            integers = f"{bits}-bit integers stored as floats"
+            return f"It looks like {integers}: divide by {2 ** (bits - 1)}"
+    return ""
 
 
 def num_frames(num_samples: int, frame_length: int, frame_shift: int) -> int:

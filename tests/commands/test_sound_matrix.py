@@ -109,7 +109,9 @@ def read(from_pipe):
     samples, rate_hz = load_audio("x")
     windows = list(read_windows("x", 0.6))
     assert np.array_equal(np.concatenate([window.samples[:, 0] for window in windows]), samples)
-    assert read_header("x", count=True)[:3] == (rate_hz, 1, len(samples))
+    header = read_header("x", count=True)
+    assert header[:3] == (rate_hz, 1, len(samples))
+    assert {window[3:] for window in windows} == {(rate_hz, header.codec, header.is_lossy)}
     return samples, rate_hz
 
 
@@ -131,6 +133,9 @@ def test_read_whole_or_refused(kind, sources, tmp_path, monkeypatch, capfd):
                 assert info.value.what in ("the file is cut short", "sound")
                 continue
             samples, own_rate_hz = read(from_pipe)
+            assert read_header("x").is_lossy == (kind.delay_sec is not None)
+            codec = kind.codec.replace("mp3lame", "mp3").replace("libopencore_", "")
+            assert read_header("x").codec in codec.replace("amrnb", "amrnb alaw")
             if is_cut:
                 assert 0.3 < len(samples) / len(want) < 0.7
             elif kind.delay_sec is None:

@@ -637,8 +637,8 @@ def wave_reader():
                 assert np.isfinite(entry.load()[0]).all()
 
     def windows():
-        for _, _, samples, _ in read_windows("a.wav", 1.0):
-            assert np.isfinite(samples).all()
+        for window in read_windows("a.wav", 1.0):
+            assert np.isfinite(window.samples).all()
 
     calls = [lambda name=name: read(name) for name in ("ark:in", "scp:in.scp", "scp,p:in.scp")]
     return Reader(

@@ -195,6 +195,18 @@ def test_folders_become_sets_without_a_common_speaker(live, tmp_path):
     assert sets(tmp_path / "thirds", "--split", "1,1,1")[2] != counts
 
 
+def test_what_a_later_stage_would_refuse(live, tmp_path):
+    """All such recordings are named at once, and nothing is written."""
+    shutil.copytree(live, tmp_path / "replayed")
+    cut = tmp_path / "live/sp0-0.flac"
+    cut.write_bytes(cut.read_bytes()[:5000])
+    soundfile.write(tmp_path / "live/sp2-0.flac", np.zeros(100), RATE_HZ)
+    result = prepare("--genuine=live", "--replayed=replayed", "data", cwd=tmp_path)
+    assert result.returncode == 1 and "1 more" in result.stderr
+    assert "sp0-0.flac" in result.stderr and "sp2-0.flac" in result.stderr
+    assert not (tmp_path / "data").exists()
+
+
 def test_a_table(live, tmp_path):
     """Conditions become tables; without speakers every file is one of its own."""
     files = sorted(path for path in live.rglob("*.*") if path.name != "sp4-1.flac")

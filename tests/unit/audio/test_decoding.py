@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from sdtools.audio.decoding import load_audio, read_windows
+from sdtools.audio.decoding import load_audio, read_header, read_windows
 from sdtools.audio.encoding import write_audio
 from sdtools.errors import SdError
 
@@ -67,6 +67,29 @@ def test_windows_are_equal_and_make_up_the_whole(place):
     assert np.array_equal(joined[:, 0], SAMPLES) and joined.shape == (3000, 2)
 
 
+@pytest.mark.parametrize(
+    ("form", "subtype", "codec", "is_lossy"),
+    [
+        ("WAV", "PCM_16", "pcm_s16", False),
+        ("WAV", "PCM_U8", "pcm_u8", False),
+        ("WAV", "FLOAT", "pcm_f32", False),
+        ("WAV", "ALAW", "alaw", True),
+        ("WAV", "ULAW", "mulaw", True),
+        ("WAV", "GSM610", "gsm", True),
+        ("FLAC", "PCM_24", "flac", False),
+        ("OGG", "VORBIS", "vorbis", True),
+        ("OGG", "OPUS", "opus", True),
+        ("MP3", "MPEG_LAYER_III", "mp3", True),
+    ],
+)
+def test_codec_is_carried_along(place, form, subtype, codec, is_lossy):
+    soundfile.write("x", SAMPLES, RATE_HZ, format=form, subtype=subtype)
+    header, window = read_header("x"), windows("x")[0]
+    assert (header.codec, header.is_lossy) == (window.codec, window.is_lossy) == (codec, is_lossy)
+    (window,) = read_windows("x", 30, shift_sec=30)
+    assert (window.rate_hz, window.codec, window.is_lossy) == (RATE_HZ, codec, is_lossy)
+
+
 def test_channel_must_be_chosen(place):
     soundfile.write("x.wav", np.stack([SAMPLES, -SAMPLES / 2], 1), RATE_HZ, subtype="PCM_24")
     assert np.array_equal(load_audio("x.wav", channel=1)[0], -SAMPLES / 2)
@@ -108,6 +131,14 @@ def test_samples_beyond_full_scale_are_read(place):
     soundfile.write("x.wav", 7.9 * SAMPLES, RATE_HZ, subtype="DOUBLE")
     assert np.array_equal(load_audio("x.wav")[0], 7.9 * SAMPLES)
     assert np.array_equal(windows("x.wav")[0].samples[:, 0], 7.9 * SAMPLES)
+
+
+@pytest.mark.parametrize(("bits", "peak"), [(16, 30000), (16, 900), (24, 2**22), (32, 2**30)])
+@pytest.mark.parametrize("read", [load_audio, windows])
+def test_integers_stored_as_floats_are_named(place, bits, peak, read):
+    soundfile.write("x.wav", peak * SAMPLES, RATE_HZ, subtype="FLOAT")
+    error = refused("x.wav", read)
+    assert f"{bits}-bit integers" in error.hint and str(2 ** (bits - 1)) in error.hint
 
 
 def test_a_bad_sample_is_located_in_its_window_and_channel(place):

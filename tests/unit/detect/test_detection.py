@@ -66,6 +66,9 @@ def test_formats_give_one_score(detector, capsys):
     _, x = detector
     results = results_of("model", "zoo/a.wav", "zoo/deep/a.flac", "zoo/a.mp3")
     llr = load_model("model").score(x, RATE_HZ)
+    assert [r["codec"] for r in results] == ["pcm_s16", "flac", "mp3"]
+    assert [r["is_lossy"] for r in results] == [False, False, True]
+    assert {r["rate_hz"] for r in results} == {RATE_HZ}
     assert [r["llr"] for r in results[:2]] == [llr, llr] and abs(llr) > 0.1
     assert results[2]["llr"] == pytest.approx(llr, abs=3) and results[2]["llr"] != llr
     capsys.readouterr()
