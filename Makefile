@@ -34,6 +34,7 @@ bench: .venv/ready-test         ## speed beside numpy, scipy, scikit-learn and t
 	$(BIN)/python benchmarks/bench_gmm.py
 	$(BIN)/python benchmarks/bench_scores.py
 	$(BIN)/python benchmarks/bench_tables.py
+	$(BIN)/python benchmarks/bench_detect.py
 	$(BIN)/python benchmarks/bench_startup.py
 
 bench-full: .venv/ready-test    ## also beside other toolkits and at full size: 35 minutes, 10 GB

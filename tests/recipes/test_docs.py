@@ -3,13 +3,23 @@
 import json
 import pkgutil
 import re
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
 
 import numpy as np
 import pytest
 from recipe_runs import ROOT, blocks, make_copy, run_block
 from test_commands import COMMANDS, help_of, make_recipe_directory
 from test_metrics import synthetic_set
+from tiny_model import write_tiny_model
 
+from sdtools.audio.decoding import load_audio
+from sdtools.detect.model import load_model
 from sdtools.features.envelope import EnvelopeOptions
 from sdtools.features.filterbank import FilterBankOptions
 from sdtools.features.modulation import ModulationExtractor, ModulationOptions
@@ -77,6 +87,62 @@ def test_commands_for_kaldi_users(recipe):
     assert gmm.stdout == "<DiagGMM> \n"
     assert (recipe / "kaldi/1.dubm").read_bytes().startswith(b"\0B<DiagGMM> ")
     assert re.findall(r"(\d) / 3\b", resume.stderr) == ["3", "2"]
+
+
+@pytest.fixture(scope="module")
+def with_model(recipe):
+    """The recipe's directory with a model."""
+    (recipe / "exp/fusion").mkdir(parents=True, exist_ok=True)
+    write_tiny_model(recipe / "exp/fusion/model", recipe / "exp/sources")
+    return recipe
+
+
+def test_commands_for_large_collections(with_model):
+    utts = [
+        line.split()[0] for line in (with_model / "data/train/wav.scp").read_text().splitlines()
+    ]
+    for block in blocks("how-to/score-a-large-collection.md"):
+        result = run_block(block, with_model)
+        assert result.returncode == 0, f"{block}\n{result.stdout}\n{result.stderr}"
+    scores = (with_model / "scores.txt").read_text()
+    assert [line.split()[0] for line in scores.splitlines()] == utts
+    assert (with_model / "all.txt").read_text() == scores
+    assert "".join((with_model / f"lists/{job}.txt").read_text() for job in (1, 2)) == scores
+
+
+def test_the_server_of_the_page_answers(with_model, tmp_path):
+    page = (ROOT / "docs/how-to/judge-sound-as-it-comes.md").read_text()
+    (code,) = re.findall(r"^```python\n(.*?)^```$", page, re.DOTALL | re.MULTILINE)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{free.getsockname()[1]}"
+    (tmp_path / "server.py").write_text(code.replace("8000", url.rpartition(":")[2]))
+    sound = Path((with_model / "data/train/wav.scp").read_text().split()[1])
+
+    def ask(data):
+        try:
+            with urllib.request.urlopen(url, data, timeout=60) as answer:
+                return answer.status, json.load(answer)
+        except urllib.error.HTTPError as error:
+            return error.code, json.load(error)
+
+    command = [sys.executable, tmp_path / "server.py"]
+    with subprocess.Popen(command, cwd=with_model, stderr=subprocess.DEVNULL) as server:
+        try:
+            deadline = time.monotonic() + 60
+            while True:
+                try:
+                    good = ask((with_model / sound).read_bytes())
+                    break
+                except urllib.error.URLError:
+                    assert time.monotonic() < deadline and server.poll() is None
+                    time.sleep(0.1)
+            bad = ask(b"no sound")
+        finally:
+            server.terminate()
+    llr = load_model(with_model / "exp/fusion/model").score(*load_audio(with_model / sound))
+    assert good == (200, {"llr": llr, "decision": "genuine" if llr >= 0 else "replayed"})
+    assert bad[0] == 422 and "sound" in bad[1]["error"]
 
 
 SYSTEMS = (ROOT / "docs" / "systems.md").read_text()
