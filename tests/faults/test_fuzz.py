@@ -19,6 +19,7 @@ import resource
 import shutil
 import signal
 import struct
+import subprocess
 import sys
 import time
 import warnings
@@ -27,12 +28,13 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import NamedTuple
 
+import imageio_ffmpeg
 import numpy as np
 import pytest
 import soundfile
 from form import IS_FULL
 
-from sdtools.audio.decoding import load_audio, read_windows
+from sdtools.audio.decoding import load_audio, read_header, read_windows
 from sdtools.audio.encoding import write_audio
 from sdtools.audio.entries import open_audio
 from sdtools.bin import (
@@ -646,6 +648,49 @@ def wave_reader():
     )
 
 
+CODED = {  # FFmpeg's options for short files of all containers; a bar is a pipe
+    "m4a": ["-c:a", "aac"],
+    "mp4": ["-c:a", "aac", "-movflags", "frag_keyframe+empty_moov"],
+    "mov": ["-c:a", "pcm_s16le"],
+    "3gp": ["-c:a", "libopencore_amrnb"],
+    "webm": ["-c:a", "libopus"],
+    "webm|": ["-c:a", "libopus", "-f", "webm"],
+    "mka": ["-c:a", "flac"],
+    "amr": ["-c:a", "libopencore_amrnb"],
+    "aac": ["-c:a", "aac"],
+    "wma": ["-c:a", "wmav2"],
+    "wv": ["-c:a", "wavpack"],
+    "ogg": ["-c:a", "flac"],
+    "opus": ["-c:a", "libopus"],
+    "mp3": ["-c:a", "libmp3lame"],
+    "aiff|": ["-f", "aiff"],
+    "caf|": ["-f", "caf"],
+    "rf64|": ["-rf64", "always", "-f", "wav"],
+    "w64": [],
+    "au": [],
+}
+
+
+def sound_reader():
+    seeds = []
+    t = np.arange(2000) / 8000
+    soundfile.write("source.wav", 0.3 * np.sin(2 * np.pi * 300 * t), 8000)
+    for form, options in CODED.items():
+        words = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-y", "-i", "source.wav"]
+        words += [*options, "-" if form.endswith("|") else f"coded.{form}"]
+        done = subprocess.run(words, stdin=subprocess.DEVNULL, capture_output=True, check=True)
+        seeds.append({"a": done.stdout or Path(f"coded.{form}").read_bytes()})
+
+    def windows():
+        num_frames = 0
+        for window in read_windows("a", 0.1):
+            assert np.isfinite(window.samples).all()
+            num_frames += len(window.samples)
+        assert num_frames == read_header("a", count=True).num_frames
+
+    return Reader(seeds, [windows, lambda: load_audio("a", channel=0)])
+
+
 def small_gmm(dim=3, num_components=2):
     rng = np.random.default_rng(1)
     return DiagGmm(
@@ -1074,7 +1119,7 @@ def readers(tmp_path_factory):
             (folder / make.__name__).mkdir()
             patch.chdir(folder / make.__name__)
             made.update(make())
-        for name, make in (("wave", wave_reader), ("model", model_reader)):
+        for name, make in (("wave", wave_reader), ("sound", sound_reader), ("model", model_reader)):
             (folder / make.__name__).mkdir()
             patch.chdir(folder / make.__name__)
             made[name] = make()
@@ -1096,6 +1141,7 @@ NAMES = [
 ]
 NAMES += [
     "wave",
+    "sound",
     "DiagGmm",
     "npz",
     "accumulators",
