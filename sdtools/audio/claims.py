@@ -315,6 +315,8 @@ class View:
     def readinto(self, buffer: bytearray) -> int:
         """Read into a buffer; return the number of bytes."""
         place, room = self._position, memoryview(buffer).cast("B")
+        if place < 0:
+            return 0
         if place >= self._size:
             # A tag without a title at the claimed end, nothing in between.
             is_tag = self.claim.is_endless and place >= self._claimed_size - TAG_BYTES
@@ -364,11 +366,11 @@ class Stream(soundfile.SoundFile):
     """
 
     def __init__(self, file: BinaryIO, claim: Claim):
-        self.view = View(file, claim) if claim.is_changed else None
+        # What is in memory cannot seek before its beginning, as libsndfile asks of damaged sounds.
+        self.view = View(file, claim) if claim.is_changed or not hasattr(file, "name") else None
         file.seek(0)
-        path = getattr(file, "name", None)
         # soundfile refuses a str that is not UTF-8.
-        super().__init__(self.view or (file if path is None else os.fsencode(path)))
+        super().__init__(self.view or os.fsencode(file.name))
         is_known = not claim.is_counted and self.frames < MAX_FRAMES
         self.is_counted, self._is_short = not is_known, claim.is_short
         self.claimed_frames = self.frames if is_known else claim.num_frames

@@ -73,6 +73,8 @@ def body(context: Context) -> int:
         raise UsageError("sound files", got="none", need="one or more, or --info")
     if context[DetectOptions].raw and "-" not in names:
         raise UsageError("--raw", need="- among the sound files, for standard input")
+    if own.resume and "-" in names:
+        raise UsageError("--resume", got="standard input", need="recordings that can be read again")
     recordings, total = find_recordings(names)
     with one_blas_thread(), Lines(own.format, own.resume) as lines:
         model = load_model(model_dir)

@@ -227,6 +227,14 @@ def test_what_is_cut_or_is_no_sound(feed, data, problem):
     assert info.value.who.startswith("standard input")
 
 
+def test_a_damaged_head_prints_no_traceback():
+    """libsndfile seeks before the beginning; soundfile would print what Python says about that."""
+    data = encoded(X, "AIFF")[:30]
+    code = "from sdtools.audio.decoding import read_windows as r; next(r('-', 1))"
+    result = subprocess.run([sys.executable, "-c", code], input=data, capture_output=True)
+    assert b"SdError" in result.stderr and b"cffi" not in result.stderr
+
+
 def test_windows_before_a_bad_sample_are_given(feed):
     x = np.where(np.arange(len(X)) == 20000, np.nan, X[:, 0])
     feed(without_sizes(encoded(x, "WAV", "FLOAT")), 1000)

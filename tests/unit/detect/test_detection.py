@@ -367,6 +367,12 @@ def test_settings_that_are_refused(detector, capsys, option, message):
     assert message in capsys.readouterr().err
 
 
+def test_a_stream_cannot_be_resumed(detector, capsys, tmp_path):
+    assert run(f"--resume={tmp_path}/out", "model", "-") == 1
+    assert "--resume: expected recordings that can be read again" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
 def test_costs_do_not_move_a_threshold_of_the_model(detector, capsys):
     assert run("--threshold=eer", "--costs=1,9", "model", "zoo/a.wav") == 1
     assert "--threshold=eer: expected no costs, found also --costs=1,9" in capsys.readouterr().err
