@@ -12,6 +12,7 @@ import os
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -128,8 +129,8 @@ class Model:
             from scipy.signal import resample_poly
 
             rates_hz = np.array([self.sample_rate_hz, int(sample_rate_hz)])
-            up, down = rates_hz // np.gcd(*rates_hz)
-            samples = resample_poly(samples, up, down)
+            up, down = (int(rate) for rate in rates_hz // np.gcd(*rates_hz))
+            samples = resample_poly(samples, up, down, window=_low_pass(up, down))
         feats = self.extract(samples)
         scores = [system.score(matrix) for system, matrix in zip(self.systems, feats, strict=True)]
         return float(apply_fusion(self.fusion, np.array([scores]))[0])
@@ -170,6 +171,15 @@ class Model:
         if name not in thresholds:
             raise SdError(self.path, "threshold", got=name, need=" or ".join(thresholds))
         return float(thresholds[name]["threshold"])
+
+
+@lru_cache(maxsize=1)  # of an odd rate it has many taps
+def _low_pass(up: int, down: int) -> np.ndarray:
+    """The filter that `resample_poly` designs anew for every recording."""
+    from scipy.signal import firwin
+
+    largest = max(up, down)
+    return firwin(20 * largest + 1, 1 / largest, window=("kaiser", 5.0))
 
 
 def write_model(
