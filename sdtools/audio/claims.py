@@ -207,7 +207,7 @@ def _claim_of_chunks(file: BinaryIO, container: str, end: int) -> Claim:
         found[head[:4]] = at + head_bytes
         if head.startswith(form.data):
             break
-        if size < 0:
+        if not 0 <= size <= end:
             return claim
         at = -(-(at + head_bytes + size) // form.step) * form.step
     else:

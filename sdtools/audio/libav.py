@@ -40,10 +40,16 @@ SCALES = {"u8": (128, 128), "s16": (0, 1 << 15), "s32": (0, 1 << 31)}  # zero, f
 MAX_PADDING = 2048  # frames with which an encoder fills its last packet
 TOLERANCES_SEC = {"mp4": 0.25, "matroska": 0.25, "asf": 0.25, "wavpack": 0.0}
 BUFFER_BYTES = 1 << 16
-MAX_BOXES = 1 << 20
+MAX_BOXES = 1 << 22  # of a day of sound; a second of reading
 BOXES = {b"ftyp", b"moov", b"mdat", b"moof", b"free", b"skip", b"wide", b"uuid", b"sidx", b"mfra"}
+BOXES |= {b"styp", b"emsg", b"prft", b"meta", b"pnot", b"sefd"}
 SEGMENT = b"\x18\x53\x80\x67"  # of Matroska
-ASF_PROPERTIES = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
+ASF_OBJECTS = [  # header, which comes first, samples, and two kinds of index
+    bytes.fromhex("3026b2758e66cf11a6d900aa0062ce6c"),
+    bytes.fromhex("3626b2758e66cf11a6d900aa0062ce6c"),
+    bytes.fromhex("90080033b1e5cf1189f400a0c90349cb"),
+    bytes.fromhex("d329e2d6da35d111903400a0c90349be"),
+]
 CONVERT = "ffmpeg -i in.m4a -ar 16000 -ac 1 out.wav"
 
 
@@ -235,7 +241,7 @@ def _check_size(who: str, file: BinaryIO, container: str) -> None:
     elif container == "matroska":
         end = _end_of_segment(file, size)
     elif container == "asf":
-        end = _end_of_asf(file)
+        end = _end_of_asf(file, size)
     else:
         return
     if end > size:
@@ -253,6 +259,8 @@ def _end_of_boxes(who: str, file: BinaryIO, size: int) -> int:
     """Place behind the boxes of an MP4."""
     at = num_films = 0
     for _ in range(MAX_BOXES):
+        if at >= size:
+            break
         head = read_at(file, at, 16).ljust(16, b"\0")
         if head[4:8] not in BOXES:
             break
@@ -271,7 +279,9 @@ def _end_of_boxes(who: str, file: BinaryIO, size: int) -> int:
 def _end_of_segment(file: BinaryIO, size: int) -> int:
     """Place behind the elements of a Matroska, as far as they state their sizes."""
     at = 0
-    while at < size:
+    for _ in range(MAX_BOXES):
+        if at >= size:
+            break
         head = read_at(file, at, 12).ljust(12, b"\0")
         name_bytes = 9 - head[0].bit_length()  # the first bit tells the length of a number
         width = 9 - head[name_bytes].bit_length() if name_bytes <= 4 else 9
@@ -288,10 +298,15 @@ def _end_of_segment(file: BinaryIO, size: int) -> int:
     return at
 
 
-def _end_of_asf(file: BinaryIO) -> int:
-    """Size of an ASF file as it states; 0 if it does not."""
-    head = read_at(file, 0, 1 << 16)
-    at = head.find(ASF_PROPERTIES)
-    properties = head[at : at + 92].ljust(92, b"\0")
-    is_sent = properties[88] & 1  # through a network, when nobody knew the size
-    return 0 if at < 0 or is_sent else int.from_bytes(properties[40:48], "little")
+def _end_of_asf(file: BinaryIO, size: int) -> int:
+    """Place behind the objects of an ASF: header, samples, indexes."""
+    at = 0
+    while at < size:
+        head = read_at(file, at, 24)
+        length = int.from_bytes(head[16:24], "little")
+        if head[:16] not in ASF_OBJECTS[bool(at) :]:
+            return at
+        if length < 24:  # sent through a network, when nobody knew it
+            return size
+        at += length
+    return at

@@ -50,8 +50,8 @@ class RunOptions:
 COMMAND = Command(
     name="sd-detect",
     summary="Decides for each recording whether it was spoken live or replayed by a loudspeaker."
-    " Recordings\nare sound files that libsndfile reads, folders, scp:wav.scp, or - for standard"
-    " input.\nThe LLR is calibrated: the log of how much more probable the sound is if it was live."
+    " Recordings\nare sound files, folders, scp:wav.scp, or - for standard input."
+    "\nThe LLR is calibrated: the log of how much more probable the sound is if it was live."
     "\nThe command also reports which recordings cannot be judged, and what makes a judgement"
     "\ndoubtful. Its status is 1 if more recordings than --max-skip have no result.",
     positionals=("<model-dir>", "[<sound-file>...]"),

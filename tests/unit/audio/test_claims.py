@@ -9,6 +9,7 @@ import pytest
 import soundfile
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.signal import correlate
 
 from sdtools.audio.claims import Claim, Stream, View, read_claim
 from sdtools.audio.decoding import load_audio, read_header, read_windows
@@ -250,3 +251,80 @@ def test_an_error_of_the_disk_is_not_the_end(place, monkeypatch):
     with pytest.raises(SdError) as info:
         load_audio("x.flac")
     assert info.value.who == "x.flac"
+
+
+def test_several_mp3_in_one_file(place):
+    """The table of contents tells the frames of the first; all are read, also after a tag."""
+    mp3 = bytes(write("whole.mp3", format="MP3"))
+    whole = read(mp3)
+    for between in (b"", b"TAG" + bytes(125), b"ID3\3\0\0\0\0\x08\0" + bytes(1024)):
+        both = read(mp3 + between + mp3)
+        assert len(both) > 2 * len(whole)
+        part = whole[1000:9000]
+        for rest in (both, both[len(whole) :]):
+            at = int(np.argmax(correlate(rest[:20000], part, "valid")))
+            assert np.corrcoef(rest[at : at + len(part)], part)[0, 1] > 0.99
+    assert_cut(mp3[:-200])
+
+
+SIZES = {  # places and forms of the numbers in the headers that libsndfile writes
+    "AIFF": [(">I", "FORM"), (">I", "COMM", 2), (">I", "SSND")],
+    "CAF": [(">q", "data")],
+    "W64": [("<q", "riff", 12), ("<q", "data", 12)],
+    "RF64": [("<I", "RF64"), ("<Q", "ds64", 4), ("<Q", "ds64", 12), ("<Q", "ds64", 20)],
+    "AU": [(">I", ".snd", 4)],
+}
+
+
+def with_claims(data, form, value):
+    """The same file with another number in all places that tell a length."""
+    data = bytearray(data)
+    for layout, name, *more in SIZES[form]:
+        at = data.find(name.encode()) + 4 + (more[0] if more else 0)
+        if form == "AIFF" and name == "COMM":
+            at += 4
+        limit = 1 << 8 * struct.calcsize(layout)
+        number = value % limit
+        struct.pack_into(layout.upper(), data, at, number)
+    return bytes(data)
+
+
+@pytest.mark.parametrize("form", SIZES)
+@pytest.mark.parametrize("value", [0, -1])
+def test_containers_that_were_written_into_a_pipe(place, form, value):
+    data = bytes(write("x", format=form, subtype="PCM_16"))
+    assert np.array_equal(read(data), SAMPLES)
+    assert np.array_equal(read(with_claims(data, form, value)), SAMPLES)
+
+
+@pytest.mark.parametrize("form", SIZES)
+def test_containers_that_are_cut_or_followed_by_another(place, form):
+    data = bytes(write("x", format=form, subtype="PCM_16"))
+    for end in (len(data) // 2, len(data) - 2):
+        assert_cut(data[:end])
+    Path("x").write_bytes(data + data)
+    with pytest.raises(SdError) as info:
+        load_audio("x")
+    assert info.value.what.startswith("another recording")
+
+
+@pytest.mark.parametrize("form", ["CAF", "W64"])
+@pytest.mark.parametrize("size", [1 << 40, (1 << 63) - 1])
+def test_a_chunk_before_the_samples_that_is_larger_than_the_file(place, form, size):
+    data = bytearray(write("x", format=form, subtype="PCM_16"))
+    name, layout = {"CAF": (b"desc", ">q"), "W64": (b"fmt ", "<q")}[form]
+    struct.pack_into(layout, data, data.find(name) + (4 if form == "CAF" else 16), size)
+    assert_cut(data)
+
+
+@pytest.mark.parametrize("subtype", ["VORBIS", "OPUS"])
+def test_ogg_shows_a_page_that_is_cut_and_another_stream(place, subtype):
+    data = bytes(write("x", format="OGG", subtype=subtype))
+    claim = read_claim(io.BytesIO(data))
+    assert not (claim.is_short or claim.is_joined)
+    assert read_claim(io.BytesIO(data[:-1])).is_short
+    assert_cut(data[: len(data) // 2])
+    assert read_claim(io.BytesIO(data + data)).is_joined
+    Path("x").write_bytes(data + data)
+    samples, rate_hz = load_audio("x")
+    assert len(samples) / rate_hz == pytest.approx(2 * len(SAMPLES) / RATE_HZ, abs=0.05)

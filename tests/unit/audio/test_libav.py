@@ -106,6 +106,14 @@ def test_two_files_in_one(write, name):
     assert "another recording" in refused(name).what
 
 
+def test_a_box_of_2_64_bytes(write):
+    data = Path(write("-c:a", "aac", "x.m4a")).read_bytes()
+    at = data.find(b"mdat") - 4
+    huge = b"\0\0\0\1mdat" + b"\xff" * 8
+    Path("x.m4a").write_bytes(data[:at] + huge + data[at + 8 :])
+    assert refused("x.m4a").what == "the file is cut short"
+
+
 def test_an_error_in_the_middle_is_an_error(write):
     data = bytearray(Path(write("-c:a", "alac", "x.m4a")).read_bytes())
     at = data.find(b"mdat") + 2000
