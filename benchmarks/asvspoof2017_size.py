@@ -161,7 +161,7 @@ def main():
             "--orders",
             args.orders,
         ]
-        options += ["--compress", str(args.compress).lower()]
+        options += ["--deploy", "none", "--compress", str(args.compress).lower()]
         seconds = [run_stage(recipe, stage, options) for stage in range(len(STAGES))]
         num_utts = sum(round(scale * number) for numbers in NUM_UTTS.values() for number in numbers)
         hours = sum(path.stat().st_size for path in (args.folder / "corpus").glob("*/*.wav")) / (

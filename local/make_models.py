@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 """Make <exp>/<system>/model, a model directory of sd-detect, for trained systems and fusions.
 
-A system is calibrated on its dev scores; a fusion, which has fusion.json, takes its members along.
-The thresholds are those of the calibrated dev scores. sd-detect repeats the sentence of --note,
-which tells what the models were trained on.
+A model is calibrated on the cross-fitted scores of train and dev (local/cross_fit.sh); a fusion,
+which has fusion.json, takes its members along. model.json says what each threshold costs, on train
+and dev and on eval, and <exp>/<system>/scores/eval_model.txt holds the model's LLRs of eval.
+sd-detect repeats the sentence of --note, which tells what the models were trained on.
 
 Example: local/make_models.py --note "Trained on our own recordings." data exp cf_sd6 fusion
 """
@@ -14,20 +15,21 @@ from argparse import Namespace
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
+from make_folds import read_development, read_speakers
 from script import Script
 
 from sdtools.audio.entries import AudioOptions
 from sdtools.detect.model import write_model
-from sdtools.errors import SdError, as_sd_error
+from sdtools.errors import SdError, as_sd_error, warn
 from sdtools.options import load_settings
-from sdtools.scoring.evaluation import threshold_record
+from sdtools.scoring.calibration import calibrate, independent_groups
+from sdtools.scoring.deployment import Deployment, LabelledLlrs
 from sdtools.scoring.experiment import Experiment, SystemFolder
-from sdtools.scoring.files import parse_number, read_utt2label
-from sdtools.scoring.fusion import Fusion, FusionOptions, apply_fusion, train_fusion
+from sdtools.scoring.files import parse_number, read_utt2label, write_scores
+from sdtools.scoring.fusion import apply_fusion
 from sdtools.scoring.fusion_file import read_fusion
-from sdtools.scoring.metrics import MetricOptions
-from sdtools.scoring.roc import sort_scores
-from sdtools.scoring.trials import read_trials
+from sdtools.scoring.trials import join_scores
 from sdtools.tables.table import open_table
 
 
@@ -71,32 +73,49 @@ def read_members(path):
 
 
 def make_model(data, experiment, name, options):
-    """Make one model directory."""
-    system, labels = experiment.system(name), str(data / "dev" / "utt2label")
-    fusion: Fusion | None = None
-    members = [name]
+    """Make one model directory, and the scores that it gives eval."""
+    system, members = experiment.system(name), [name]
     if system.is_fusion:
-        fusion, members = read_members(system.fusion)
+        _, members = read_members(system.fusion)
     folders = {member: experiment.system(member) for member in members}
-    paths = [str(folder.scores("dev")) for folder in folders.values()]
-    trials = read_trials(labels, paths)
-    if fusion is None:
-        fusion = train_fusion(trials.scores, trials.is_genuine, FusionOptions(auto_ridge=True))
-    llrs = apply_fusion(fusion, trials.scores)
-    scores = sort_scores(llrs[trials.is_genuine], llrs[~trials.is_genuine])
+    utts, is_genuine, speakers = read_development(data)
+    paths = [str(folder.scores("cross_fit")) for folder in folders.values()]
+    scores = join_scores(paths, utts).scores
+    fusion, llrs = calibrate(scores, is_genuine, independent_groups(is_genuine, speakers))
+    scored = join_scores([str(folder.scores("eval")) for folder in folders.values()])
+    eval_llrs = apply_fusion(fusion, scored.scores)
+    write_scores(str(system.scores("eval_model")), dict(zip(scored.utts, eval_llrs)))
+    dev = LabelledLlrs(llrs, is_genuine, speakers)
+    eval_set = read_eval(data, scored.utts, eval_llrs)
+    deployment = Deployment.measure(dev, eval_set, options.false_alarm_rate)
+    for text in deployment.warnings:
+        warn(name, text)
     confs = {member: data / member / "dev" / "conf" / "feats.conf" for member in members}
     about = {
         "name": name,
         "note": options.note,
         "sample_rate_hz": load_settings(confs[members[0]], AudioOptions).sample_rate_hz,
         "trained_on": count_data([data / members[0] / part for part in ("train", "dev")]),
-        "calibrated_on": count_data([data / members[0] / "dev"]),
-        "thresholds": threshold_record(
-            labels, ", ".join(paths), scores, MetricOptions(), options.false_alarm_rate
-        ),
+        "deployment": deployment.to_json(),
     }
     sources = {member: folder.path for member, folder in folders.items()}
     write_model(system.model, sources, confs, fusion, about)
+
+
+def read_eval(data, utts, llrs):
+    """The LLRs of eval with truth and speakers; None if it has no labels."""
+    path = data / "eval" / "utt2label"
+    if not path.is_file():
+        return None
+    labels = read_utt2label(str(path))
+    labelled = [i for i, utt in enumerate(utts) if utt in labels]
+    if len(labelled) < len(utts):
+        what = f"{len(utts) - len(labelled)} of {len(utts)} scores have no label and do not count"
+        warn(path, what)
+    speaker_of = read_speakers(data / "eval", labels)
+    is_genuine = np.array([labels[utts[i]] for i in labelled], bool)
+    speakers = np.array([speaker_of[utts[i]] for i in labelled])
+    return LabelledLlrs(llrs[labelled], is_genuine, speakers)
 
 
 def make_models(args: Namespace) -> None:
@@ -117,11 +136,13 @@ def command_line() -> Script:
         "--false-alarm-rate",
         type=parse_number,
         default=0.01,
-        help="fraction of dev's replays that one of the thresholds accepts (0.01)",
+        help="fraction of the replays that one of the thresholds accepts (0.01)",
     )
-    script.add_argument("data", type=Path, help="with dev/utt2label and <system>/{train,dev}")
+    script.add_argument("data", type=Path, help="with {train,dev,eval} and <system>/{train,dev}")
     script.add_argument(
-        "exp", type=Path, help="with <system>/{genuine,spoof}.gmm and <system>/scores/dev.txt"
+        "exp",
+        type=Path,
+        help="with <system>/{genuine,spoof}.gmm and <system>/scores/{cross_fit,eval}.txt",
     )
     script.add_argument("systems", nargs="+", metavar="system")
     return script

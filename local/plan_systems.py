@@ -5,6 +5,8 @@ With --systems, one line for each pass over the audio, system and fusion:
   pass <features> <orders>        for local/make_feats.sh
   gmm <system>                    a system with GMMs of its own
   fusion <name> <system>...       a fusion and its members
+  deploy <name> <system>...       a system or fusion that becomes a model of sd-detect, and the
+                                  systems whose scores it takes; --deploy chooses others
 With --features, how local/make_feats.sh computes them:
   config <file in conf/>
   flags <flags of sd-compute-feats>
@@ -106,6 +108,25 @@ def plan(names: str, orders: Sequence[int]) -> list[str]:
     return lines
 
 
+def deployed(lines: Sequence[str], orders: Sequence[int], names: str) -> list[str]:
+    """What becomes a model of sd-detect, with the systems whose scores it takes.
+
+    By default the last fusion, or without fusions each system of the highest order.
+    """
+    words = [line.split() for line in lines]
+    known = {name: [name] for what, name, *_ in words if what == "gmm"}
+    fusions = {name: members for what, name, *members in words if what == "fusion"}
+    chosen = [name for name in names.split(",") if name]
+    if not names:
+        lower = tuple(f"_sd{order}" for order in orders[:-1])
+        chosen = list(fusions)[-1:] or [name for name in known if not name.endswith(lower)]
+    known |= fusions
+    if names != "none" and (unknown := [name for name in chosen if name not in known]):
+        need = f"none, or some of {','.join(known)}"
+        raise SdError("--deploy", got=repr(unknown[0]), need=need)
+    return [f"deploy {name} {' '.join(known[name])}" for name in chosen if name in known]
+
+
 def plan_pass(features: str, orders: Sequence[int]) -> list[str]:
     """The lines for --features."""
     rows = find_rows(features)
@@ -129,7 +150,11 @@ def print_plan(args: Namespace) -> None:
     if not re.fullmatch(r"((0|[1-9][0-9]{0,3})(,|$))*", args.orders):
         raise SdError("--orders", got=repr(args.orders), need="numbers such as 0,2,4,6")
     orders = sorted({int(word) for word in args.orders.split(",") if word})
-    lines = plan_pass(args.features, orders) if args.features else plan(args.systems, orders)
+    if args.features:
+        lines = plan_pass(args.features, orders)
+    else:
+        lines = plan(args.systems, orders)
+        lines += deployed(lines, orders, args.deploy)
     print("\n".join(lines))
 
 
@@ -139,6 +164,9 @@ def command_line() -> Script:
     what = script.add_mutually_exclusive_group(required=True)
     what.add_argument("--systems", help="all, or rows of the tables, such as cf,cm,fusion")
     what.add_argument("--features", help="rows of one front end, such as cf,cm")
+    script.add_argument(
+        "--deploy", default="", help="systems and fusions that become models of sd-detect, or none"
+    )
     script.add_argument("--orders", default="0,2,4,6", help="of differentiation (%(default)s)")
     return script
 

@@ -9,6 +9,7 @@ from sdtools.features.postprocess import PostOptions
 from sdtools.gmm.io import write_gmm
 from sdtools.gmm.mixture import DiagGmm
 from sdtools.options import save_settings
+from sdtools.scoring.deployment import Deployment, LabelledLlrs
 from sdtools.scoring.fusion import Fusion
 
 RATE_HZ = 16000
@@ -18,8 +19,11 @@ THRESHOLDS = {
 }
 
 
-def write_tiny_model(folder, sources, thresholds=THRESHOLDS):
-    """Write a model of one LFCC system; its GMMs and settings go to the folder `sources`."""
+def write_tiny_model(folder, sources, thresholds=THRESHOLDS, deployment=None):
+    """Write a model of one LFCC system; its GMMs and settings go to the folder `sources`.
+
+    Without a deployment it is like a model of an older version, with `thresholds`.
+    """
     sources.mkdir()
     means = np.random.default_rng(1).normal(0, 0.5, (2, 2, 60))
     for label, means_of_label in zip(("genuine", "spoof"), means):
@@ -29,9 +33,18 @@ def write_tiny_model(folder, sources, thresholds=THRESHOLDS):
     conf = sources / "feats.conf"
     save_settings(conf, AudioOptions(sample_rate_hz=RATE_HZ), LfccOptions(), first=["--kind=lfcc"])
     fusion = Fusion(np.array([1.0]), 0.0, 0.5, 0.0, 0.4, 10, 10)
-    about = {
-        "note": "Made of random numbers.",
-        "sample_rate_hz": RATE_HZ,
-        "thresholds": {"thresholds": thresholds},
-    }
+    about = {"note": "Made of random numbers.", "sample_rate_hz": RATE_HZ}
+    if deployment is None:
+        about["thresholds"] = {"thresholds": thresholds}
+    else:
+        about["deployment"] = deployment.to_json()
     write_model(folder, {"lfcc": sources}, {"lfcc": conf}, fusion, about)
+
+
+def make_deployment(eval_shift=0.0):
+    """What decisions on 120 trials of 12 speakers cost; with a shift the calibration fails."""
+    rng = np.random.default_rng(0)
+    is_genuine, speakers = np.arange(120) % 2 == 0, np.arange(120) // 10
+    llrs = rng.normal(np.where(is_genuine, 2, -2), 2)
+    dev = LabelledLlrs(llrs, is_genuine, speakers)
+    return Deployment.measure(dev, LabelledLlrs(llrs + eval_shift, is_genuine, speakers), 0.01)

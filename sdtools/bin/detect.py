@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import math
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -67,11 +66,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def body(context: Context) -> int:
     """Load, loop by recording, count, return."""
-    own = context[RunOptions]
+    own, options = context[RunOptions], context[DetectOptions]
     model_dir, *names = context.positionals
     if not names and not own.info:
         raise UsageError("sound files", got="none", need="one or more, or --info")
-    if context[DetectOptions].raw and "-" not in names:
+    if options.raw and "-" not in names:
         raise UsageError("--raw", need="- among the sound files, for standard input")
     if own.resume and "-" in names:
         raise UsageError("--resume", got="standard input", need="recordings that can be read again")
@@ -79,13 +78,15 @@ def body(context: Context) -> int:
     with one_blas_thread(), Lines(own.format, own.resume) as lines:
         model = load_model(model_dir)
         if own.info:
-            about = {name: value for name, value in model.about.items() if name != "files"}
-            print(json.dumps(about, indent=2))
+            print(json.dumps({k: v for k, v in model.about.items() if k != "files"}, indent=2))
+            for text in model.deployment.lines() if model.deployment else []:
+                context.log.info(text)
+            for text in model.deployment.warnings if model.deployment else []:
+                context.log.warning(SdError(model_dir, text))
         if model.about.get("note"):
             context.log.info(f"{model_dir}: {model.about['note']}")
-        if names and math.isinf(context[DetectOptions].policy(model).threshold):
-            name = context[DetectOptions].threshold
-            what = f"the threshold {name} is infinite, because dev had too few trials"
+        if names and options.policy(model).is_trivial:
+            what = f"the threshold {options.threshold} is infinite, because dev had too few trials"
             context.log.warning(SdError(model_dir, what, hint="Use another threshold"))
         recordings = lines.skip_done(recordings)
         if lines.num_done:
@@ -108,9 +109,8 @@ def _judge_all(
 ) -> int:
     """Judge recordings and write their lines in order; return how many had no result."""
     num_judgements, num_skipped = 0, lines.num_without_line
-    judge_one = partial(
-        judge if num_threads == 1 else judge_at_once, model, options=context[DetectOptions]
-    )
+    how = judge if num_threads == 1 else judge_at_once
+    judge_one = partial(how, model, options=context[DetectOptions])
     with contextlib.closing(computed(recordings, judge_one, num_threads)) as results:
         # A terminal shows the lines themselves.
         is_shown = lines.file is None and sys.stdout.isatty() and sys.stderr.isatty()
@@ -119,8 +119,7 @@ def _judge_all(
             num_judgements += number
             if problem:
                 num_skipped += 1
-                is_allowed = num_skipped <= context[RunOptions].max_skip
-                if is_allowed:
+                if num_skipped <= context[RunOptions].max_skip:
                     context.log.warning(f"skipped {problem}")
                 else:
                     context.log.error(problem)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from sdtools.cli.command import Command, Context, aligned
+from sdtools.cli.command import Command, Context
 from sdtools.cli.process import warnings_to
 from sdtools.errors import UsageError, as_sd_error
 from sdtools.scoring.evaluation import (
@@ -23,7 +23,7 @@ from sdtools.scoring.intervals import LEVEL, Groups, eer_interval, speaker_group
 from sdtools.scoring.json_files import write_json
 from sdtools.scoring.metrics import MetricOptions, breakdown, evaluate
 from sdtools.scoring.roc import sort_scores
-from sdtools.scoring.summary import condition_rows, system_rows, verdict
+from sdtools.scoring.summary import aligned, condition_rows, system_rows, verdict
 from sdtools.scoring.trials import JoinOptions, Trials, read_conditions, read_speakers, read_trials
 
 

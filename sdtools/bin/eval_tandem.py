@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from sdtools.cli.command import Command, Context, aligned
+from sdtools.cli.command import Command, Context
 from sdtools.errors import SdError
 from sdtools.scoring.asv_files import read_asv_scores
 from sdtools.scoring.json_files import to_word, write_json
+from sdtools.scoring.summary import aligned
 from sdtools.scoring.tandem import Asv, Tandem, TandemOptions, evaluate_asv, evaluate_tandem
 from sdtools.scoring.trials import JoinOptions, read_trials
 

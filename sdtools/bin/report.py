@@ -7,6 +7,7 @@ from pathlib import Path
 
 from sdtools.cli.command import Command, Context
 from sdtools.errors import SdError, printable
+from sdtools.scoring.deployment import Deployment, read_deployment
 from sdtools.scoring.evaluation import Evaluation, read_evaluation
 from sdtools.scoring.experiment import Experiment, SystemFolder, system_names
 from sdtools.scoring.metrics import sorted_eer
@@ -37,11 +38,12 @@ def body(context: Context) -> int:
     paths = [system.path for system in evaluation.systems]
     names = [printable(name) for name in system_names(paths)]
     tables = _text(experiment.tables) if experiment.tables.is_file() else None
+    models = read_models(paths)
     settings = {str(path): _text(path) for path in _settings(experiment, paths)}
 
     from sdtools.report.page import page  # here, so that --help does not load matplotlib
 
-    html = page(evaluation, names, scores, tables, settings)
+    html = page(evaluation, names, scores, models, tables, settings)
     out.mkdir(parents=True, exist_ok=True)
     with open_output(str(out / "index.html")) as file:
         file.write(html.encode(errors="backslashreplace"))
@@ -64,6 +66,18 @@ def _read_scores(results: Path, evaluation: Evaluation) -> list[SortedScores]:
             need = f"{system.eer.value:.6f} as in {results}"
             raise SdError(system.path, "EER", got=f"{eer:.6f}", need=need, hint=hint)
     return scores
+
+
+def read_models(paths: Sequence[str]) -> dict[str, Deployment]:
+    """What the decisions of the systems' models cost, by the path of the model directory."""
+    found = {}
+    for path in paths:
+        folder = SystemFolder.of_scores(path)
+        if folder is not None and (folder.model / "model.json").is_file():
+            deployment = read_deployment(folder.model / "model.json")
+            if deployment is not None:
+                found[printable(str(folder.model))] = deployment
+    return found
 
 
 def _settings(experiment: Experiment, paths: Sequence[str]) -> list[Path]:

@@ -217,16 +217,6 @@ def _is_debug(argv: Sequence[str]) -> bool:
     return any(BOOLEANS.get(word.partition("=")[2].lower()) for word in words)
 
 
-def aligned(rows: Sequence[Sequence[str]]) -> str:
-    """Rows of cells as lines: the first column to the left, the others to the right."""
-    rows = [[printable(cell) for cell in row] for row in rows]
-    widths = [max(map(len, column)) for column in zip(*rows)]
-    return "\n".join(
-        "  ".join([row[0].ljust(widths[0]), *(c.rjust(w) for c, w in zip(row[1:], widths[1:]))])
-        for row in rows
-    )
-
-
 class Log:
     """Lines `LEVEL (command) message` on stderr; stdout is for results."""
 

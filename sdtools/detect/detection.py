@@ -248,6 +248,8 @@ def _judge_segment(
     doubts = quality.doubts(model.sample_rate_hz)
     if doubt := model.doubt_of_rate(rate_hz):
         doubts.append(doubt)
+    if model.deployment and (failures := model.deployment.failures):
+        doubts.append(f"the model's calibration failed its eval ({failures[0]})")
     llr = None
     if not quality.unusable_reason:
         try:

@@ -30,6 +30,7 @@ from sdtools.files import whole_folder
 from sdtools.gmm.io import read_gmm
 from sdtools.gmm.mixture import DiagGmm, llr
 from sdtools.options import load_settings
+from sdtools.scoring.deployment import Deployment
 from sdtools.scoring.fusion import Fusion, apply_fusion
 from sdtools.scoring.fusion_file import read_fusion, write_fusion
 from sdtools.scoring.json_files import Fields, read_json, write_json
@@ -72,6 +73,8 @@ class Model:
         What turns their scores into a calibrated LLR.
     sample_rate_hz
         Rate of the recordings that the model was trained on.
+    deployment
+        Its thresholds and what they cost; None in models of older versions.
 
     Examples
     --------
@@ -88,6 +91,7 @@ class Model:
     extract: Callable[[np.ndarray], list[np.ndarray]]
     fusion: Fusion
     sample_rate_hz: int
+    deployment: Deployment | None = None
 
     def score(
         self,
@@ -167,7 +171,7 @@ class Model:
         SdError
             If the model has none of that name.
         """
-        thresholds = self.about["thresholds"]["thresholds"]
+        thresholds = _thresholds(self.about)["thresholds"]
         if name not in thresholds:
             raise SdError(self.path, "threshold", got=name, need=" or ".join(thresholds))
         return float(thresholds[name]["threshold"])
@@ -180,6 +184,12 @@ def _low_pass(up: int, down: int) -> np.ndarray:
 
     largest = max(up, down)
     return firwin(20 * largest + 1, 1 / largest, window=("kaiser", 5.0))
+
+
+def _thresholds(about: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The part of model.json that holds the thresholds; older versions wrote no deployment."""
+    part: Mapping[str, Any] = about["deployment" if "deployment" in about else "thresholds"]
+    return part
 
 
 def write_model(
@@ -203,8 +213,8 @@ def write_model(
     fusion
         Fusion, or calibration, of the scores of the systems.
     about
-        What else model.json holds: `sample_rate_hz`, `thresholds` as sd-eval-scores --thresholds
-        writes them, and what the model was trained on.
+        What else model.json holds: `sample_rate_hz`, `deployment` as `Deployment.to_json` gives it,
+        and what the model was trained on.
     """
     with whole_folder(folder) as new:
         for name, source in systems.items():
@@ -249,7 +259,10 @@ def load_model(path: str | os.PathLike[str]) -> Model:
     rate_hz = about["sample_rate_hz"]
     systems = [_load_system(folder / name, rate_hz) for name in names]
     extract = load_front_ends([folder / name / "feats.conf" for name in names], rate_hz)
-    model = Model(str(folder), about, systems, extract, fusion, rate_hz)
+    deployment = None
+    if "deployment" in about:
+        deployment = Deployment.from_json(Fields(about["deployment"]))
+    model = Model(str(folder), about, systems, extract, fusion, rate_hz, deployment)
     noise = np.random.default_rng(0).standard_normal(rate_hz // 2) * 0.1
     model.score_unchecked(noise, rate_hz)  # raises if the parts do not fit together
     return model
@@ -268,9 +281,12 @@ def _read_about(folder: Path) -> dict[str, Any]:
             raise SdError("format", got=got, need=FORMAT)
         values.texts("systems")
         values.integer("sample_rate_hz")
-        thresholds = values.object("thresholds").object("thresholds")
-        for name in thresholds.values:
-            thresholds.object(name).extended("threshold")
+        if "deployment" in about:
+            Deployment.from_json(values.object("deployment"))
+        else:
+            thresholds = values.object("thresholds").object("thresholds")
+            for name in thresholds.values:
+                thresholds.object(name).extended("threshold")
         files = values.object("files")
         for name in files.values:
             files.text(name)

@@ -43,6 +43,11 @@ class Policy:
         threshold = (math.log(false_alarm) - math.log(miss)) - logit(prior)
         return cls(BAYES, threshold, prior, costs)
 
+    @property
+    def is_trivial(self) -> bool:
+        """Whether every LLR gets the same decision."""
+        return math.isinf(self.threshold)
+
     def decide(self, llr: float) -> str:
         """`genuine` or `replayed`."""
         return "genuine" if llr >= self.threshold else "replayed"

@@ -13,6 +13,7 @@ import numpy as np
 from sdtools import __version__
 from sdtools.features.filterbank import FilterBankOptions, design
 from sdtools.report import plots
+from sdtools.scoring.deployment import Deployment
 from sdtools.scoring.evaluation import Evaluation, SystemEvaluation
 from sdtools.scoring.metrics import MetricOptions
 from sdtools.scoring.roc import SortedScores
@@ -21,9 +22,9 @@ from sdtools.scoring.summary import condition_rows, is_fusion, percent, system_r
 NUM_CURVES = len(plots.COLOURS)
 STYLE = """
 :root{color-scheme:light dark;--ink:#1b1b1f;--paper:#fff;--soft:#5b5b66;--grid:#d5d5dc;
---stripe:#f4f4f7;--accent:#0a5a9c}
+--stripe:#f4f4f7;--accent:#0a5a9c;--alarm:#b3261e}
 @media(prefers-color-scheme:dark){:root{--ink:#e8e8ec;--paper:#16161a;--soft:#a5a5b0;
---grid:#3b3b44;--stripe:#202026;--accent:#7cbcf0}}
+--grid:#3b3b44;--stripe:#202026;--accent:#7cbcf0;--alarm:#ff8a80}}
 *{box-sizing:border-box}
 body{margin:0 auto;padding:1rem;max-width:72rem;background:var(--paper);color:var(--ink);
 font:1rem/1.5 system-ui,sans-serif}
@@ -32,6 +33,7 @@ h2{font-size:1.25rem;margin-top:2.5rem;border-bottom:1px solid var(--grid)}
 h3{font-size:1rem}
 p,li{max-width:46rem}.soft,figcaption{color:var(--soft);font-size:.875rem}
 .lead{font-size:1.1rem}
+.banner{border:2px solid var(--alarm);padding:.5rem .8rem}
 .wide{overflow-x:auto}
 table{border-collapse:collapse;font-variant-numeric:tabular-nums;font-size:.9rem}
 th,td{padding:.3rem .7rem;text-align:right;white-space:nowrap;border-bottom:1px solid var(--grid)}
@@ -72,6 +74,7 @@ def page(
     evaluation: Evaluation,
     names: Sequence[str],
     scores: Sequence[SortedScores],
+    models: Mapping[str, Deployment],
     results: str | None,
     settings: Mapping[str, str],
 ) -> str:
@@ -85,6 +88,8 @@ def page(
         Short and different.
     scores : (num_systems,)
         Of the trials of the evaluation.
+    models
+        What the decisions of model directories cost, by path.
     results
         The recipe's RESULTS.md, whose tables come first; None if there is none.
     settings
@@ -94,7 +99,7 @@ def page(
     order = sorted(range(len(names)), key=lambda i: systems[i].eer.value)
     fusions = [i for i in order if is_fusion(systems[i])]
     curves = [*fusions, *(i for i in order if i not in fusions)][:NUM_CURVES]
-    parts = [_lead(evaluation, names, order[0])]
+    parts = [_lead(evaluation, names, order[0]), *(_costs(*model) for model in models.items())]
     if results:
         parts.append(f"<h2>The tables of the recipe</h2>{_markdown(results)}")
     parts += ["<h2>All systems</h2>", _table(system_rows(evaluation, names), "sortable")]
@@ -131,6 +136,18 @@ def _lead(evaluation: Evaluation, names: Sequence[str], best: int) -> str:
         text += f" Intervals: {level}, bootstrap by {how.by}, {how.replicates} replicates."
     lead = escape(verdict(evaluation, names))
     return f'<p class="lead">{lead}.</p><p class="soft">{text}</p>'
+
+
+def _costs(path: str, deployment: Deployment) -> str:
+    """What the decisions of a model cost, under a banner if its calibration is in doubt."""
+    banners = "".join(
+        f'<p class="banner" role="alert"><strong>Warning:</strong> {escape(text)}.</p>'
+        for text in deployment.warnings
+    )
+    return (
+        f"<h2>Decisions of {escape(path)}</h2>{banners}{_table(deployment.rows())}"
+        f'<p class="soft">{escape(deployment.explanation)}</p>'
+    )
 
 
 def _trade_offs(

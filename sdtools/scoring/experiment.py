@@ -3,7 +3,8 @@
 ```
 exp/results.json                 what sd-eval-scores --json wrote
 exp/RESULTS.md                   the recipe's tables
-exp/<system>/scores/<set>.txt    scores
+exp/<system>/scores/<set>.txt    scores of dev and eval, and cross-fitted ones of train and dev;
+                                 eval_model: LLRs that the model gives eval
 exp/<system>/fusion.json         if the system is a fusion
 exp/<system>/model/              model directory of sd-detect
 ```

@@ -26,6 +26,7 @@ from sdtools.scoring.roc import as_numbers
 from sdtools.scoring.training_data import TrainingData, check_training
 
 AUTO_RIDGE = 1e-3
+FAR = 1e6  # an LLR beyond every bound
 USELESS = 1e-6  # deviation of the LLRs of a system without information
 
 
@@ -102,6 +103,8 @@ class Fusion:
         Rising sums and their LLRs; the LLR is linear between them and constant outside.
     num_folds
         Of a cross-validation whose LLRs were written in training, else 0.
+    bound
+        Limit that the magnitude of LLRs approaches (`bounded`), if there is one.
     """
 
     weights: np.ndarray
@@ -114,6 +117,7 @@ class Fusion:
     neutral: np.ndarray | None = None
     knots: np.ndarray | None = None
     num_folds: int = 0
+    bound: float | None = None
 
 
 def train_fusion(
@@ -220,7 +224,26 @@ def apply_fusion(fusion: Fusion, scores: npt.ArrayLike) -> np.ndarray:
         got = "NaN, or inf of opposite signs"
         hint = "Leave out or repair this trial"
         raise SdError(f"scores[{trial}]", "scores", got=got, need="numbers", hint=hint)
-    return llrs if fusion.knots is None else np.interp(llrs, *fusion.knots)
+    if fusion.knots is not None:
+        llrs = np.interp(llrs, *fusion.knots)
+    return llrs if fusion.bound is None else bounded(llrs, fusion.bound)
+
+
+def bounded(llrs: np.ndarray, bound: float) -> np.ndarray:
+    """LLRs between -`bound` and `bound`, in the same order.
+
+    Notes
+    -----
+    Each class may hold a share of the other one, e = exp(-bound) times as large: the likelihood
+    ratio is then (LR + e)/(1 + e LR) in place of LR.
+
+    Examples
+    --------
+    >>> bounded(np.array([-50.0, 0.0, 1.0, 3.0, 50.0]), 3.0).round(2)
+    array([-3.  ,  0.  ,  0.89,  2.31,  3.  ])
+    """
+    llrs = np.clip(llrs, -FAR, FAR)
+    return np.logaddexp(llrs, -bound) - np.logaddexp(0, llrs - bound)
 
 
 def fill_missing(scores: np.ndarray, neutral: np.ndarray) -> np.ndarray:

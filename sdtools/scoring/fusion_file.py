@@ -13,7 +13,12 @@ from sdtools.scoring.fusion import Fusion
 from sdtools.scoring.json_files import Fields, read_json, write_json
 
 NEED, HINT = "the output of sd-train-fusion", "Train it again"
-LATER = {"neutral": None, "knots": None, "num_folds": 0}  # fields that older files lack
+LATER = {
+    "neutral": None,
+    "knots": None,
+    "num_folds": 0,
+    "bound": None,
+}  # fields that older files lack
 NAMES = ["systems", *(f.name for f in fields(Fusion))]
 
 
@@ -64,8 +69,19 @@ def _from_json(record: Any) -> tuple[Fusion, list[str]]:
         neutral=None if neutral is None else np.array(neutral, np.float64),
         knots=_knots(values),
         num_folds=values.integer("num_folds"),
+        bound=_bound(values),
     )
     return fusion, systems
+
+
+def _bound(values: Fields) -> float | None:
+    """The limit of LLRs, if there is one."""
+    if values.any("bound") is None:
+        return None
+    bound = values.number("bound")
+    if bound < 0:
+        raise SdError("bound", got=bound, need="0 or more")
+    return bound
 
 
 def _knots(values: Fields) -> np.ndarray | None:

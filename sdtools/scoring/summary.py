@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from sdtools.errors import SdError
+from sdtools.errors import SdError, printable
 from sdtools.scoring.evaluation import Evaluation, SystemEvaluation
 from sdtools.scoring.experiment import SystemFolder
 
@@ -54,6 +54,16 @@ def interval_text(bounds: Sequence[float]) -> str:
     '5.00-12.50'
     """
     return "-".join(map(percent, bounds))
+
+
+def aligned(rows: Sequence[Sequence[str]]) -> str:
+    """Rows of cells as lines: the first column to the left, the others to the right."""
+    rows = [[printable(cell) for cell in row] for row in rows]
+    widths = [max(map(len, column)) for column in zip(*rows)]
+    return "\n".join(
+        "  ".join([row[0].ljust(widths[0]), *(c.rjust(w) for c, w in zip(row[1:], widths[1:]))])
+        for row in rows
+    )
 
 
 def system_rows(evaluation: Evaluation, names: Sequence[str]) -> list[list[str]]:

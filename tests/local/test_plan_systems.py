@@ -23,7 +23,28 @@ def test_rows_take_all_orders_and_members_of_fusions_the_highest():
         "pass cf 0,2,6",
         "pass cm 6",
         "fusion fusion cf_sd6 cm_sd6",
+        "deploy fusion cf_sd6 cm_sd6",
     ]
+
+
+@pytest.mark.parametrize(
+    ("words", "names"),
+    [
+        (["--systems=cf,cm,cfcm,fusion"], ["fusion"]),
+        (["--systems=all"], ["fusion"]),
+        (["--systems=b3,cf"], ["b3"]),
+        (["--systems=cf,cqcc"], ["cf_sd6", "cqcc"]),
+        (["--systems=cf,fusion", "--deploy=cf_sd0,fusion"], ["cf_sd0", "fusion"]),
+        (["--systems=cf,fusion", "--deploy=none"], []),
+    ],
+)
+def test_what_becomes_a_model(words, names):
+    """The last fusion, or without fusions each system of the highest order, or what is named."""
+    lines = [line.split() for line in plan("--orders=0,6", *words)[1]]
+    assert [name for what, name, *_ in lines if what == "deploy"] == names
+    members = {name: systems for what, name, *systems in lines if what == "fusion"}
+    for what, name, *systems in lines:
+        assert what != "deploy" or systems == members.get(name, [name])
 
 
 def test_rows_of_one_front_end_and_equal_orders_share_a_pass():
@@ -77,6 +98,7 @@ def test_how_features_are_computed(features, lines):
         (["--systems", "cf", "--orders", "0;1"], "--orders: "),
         (["--systems", "cf", "--orders", ""], "--orders: "),
         (["--systems", "cf", "--orders", "01"], "--orders: "),
+        (["--systems", "cf", "--deploy", "cm_sd6"], "--deploy: expected none, or some of cf_sd0"),
         (["--features", "cf,cqcc"], "--features: "),
         (["--features", "fusion"], "'fusion'"),
     ],

@@ -2,7 +2,6 @@
 
 import csv
 import json
-import os
 import re
 import shutil
 import subprocess
@@ -302,6 +301,10 @@ def test_from_recordings_to_a_decision(tmp_path, monkeypatch, capsys):
     result = run_block(train, recipe)
     assert result.returncode == 0, result.stdout + result.stderr
     assert "| S1 + S2 (score level)" in result.stdout
+    costs = result.stdout[result.stdout.index("Model exp/fusion/model") :]
+    for name in ("bayes", "eer", "false_alarm"):
+        assert len(re.findall(rf"^{name} .* of \d+", costs, re.MULTILINE)) == 2  # train + dev, eval
+    assert re.search(r"WARNING: exp/fusion/model: .* 7 speakers.* 10 or more", result.stderr)
     lines = run_block(judge, recipe).stdout.splitlines()
     form = re.compile(r"(recordings/live/.*?\.(?:wav|flac)).*?: (?:genuine|replayed) \(LLR ")
     decided = [found[1] for line in lines if (found := form.match(line))]
@@ -310,17 +313,18 @@ def test_from_recordings_to_a_decision(tmp_path, monkeypatch, capsys):
 
     monkeypatch.chdir(recipe)
     assert Path("exp/report/index.html").stat().st_size > 100_000
-    assert os.path.isdir("exp/cf_sd6/model")
+    page = Path("exp/report/index.html").read_text()
+    assert page.index("Decisions of exp/fusion/model") < page.index("The tables of the recipe")
     assert list(Path("data/converted").iterdir())
     argv = ["--format=kaldi", "--resume=out.txt", "exp/fusion/model", "scp:data/eval/wav.scp"]
     assert detect.main(argv) == 0
     assert "own recordings" in capsys.readouterr().err  # the note on what it was trained on
-    judged, scores = words("out.txt"), words("exp/fusion/scores/eval.txt")
+    judged, scores = words("out.txt"), words("exp/fusion/scores/eval_model.txt")
     assert judged.keys() == scores.keys()
     for utt, score in scores.items():
         assert float(judged[utt]) == pytest.approx(float(score), abs=1e-5)
 
-    made = [*Path("exp").glob("*_sd6/*.gmm"), *Path("data").rglob("*.ark")]
+    made = [*Path("exp").glob("*_sd6/**/*.gmm"), *Path("data").rglob("*.ark")]
     times = {path: path.stat().st_mtime_ns for path in made}
     again = run_block(f"{train.strip()} --stop-stage 5", recipe)
     assert again.returncode == 0, again.stderr

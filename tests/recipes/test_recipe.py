@@ -22,7 +22,8 @@ def test_every_row_is_printed_and_written(small):
 
 def test_a_second_run_changes_nothing_and_trains_nothing(small):
     recipe, about = small
-    assert len(results(recipe)) == 2 * 2 * 2 + 3 * 2 + 1
+    num_gmms = 2 * 2 * (2 + 5)  # of train, of train + dev, and of 5 folds of these
+    assert len(results(recipe)) == num_gmms + 3 * 2 + 2 + 1 + 1  # cross_fit, eval_model, fusion
     assert about["changed"] == [] and about["trained_again"] == []
 
 
@@ -70,7 +71,8 @@ def test_what_is_new_reaches_the_models_and_nothing_else_is_trained(small, tmp_p
     last = results(recipe)
     assert relabelled.keys() == last.keys()
     kept = {name for name in last if relabelled[name] == last[name]}
-    assert kept == {name for name in last if "cf_sd6" not in name}
+    of_stage_5 = {name for name in last if "/folds/" in name or "cross_fit" in name}
+    assert kept == {name for name in last if "cf_sd6" not in name} | of_stage_5
 
 
 def test_what_cannot_be_run_is_refused(small, tmp_path):
@@ -86,6 +88,7 @@ def test_what_cannot_be_run_is_refused(small, tmp_path):
         (["--orders", "0,,2"], "--orders", "0,,2"),
         (["--systems", "cf,b4"], "--systems", "b4", "all", "cf,cm,cmtri,cfcm", "cqcc", "fusion"),
         (["--systems", ""], "--systems"),
+        (["--deploy", "cqcc"], "--deploy", "cqcc", "fusion"),
         (["--stage", "3", "--orders", "2"], "data/cf_sd2/train/"),
         (["--stage", "4", "--orders", "2"], "data/cf_sd2/dev/feats.scp"),
         (["--stage", "6", "--orders", "0,2"], "exp/cf_sd0/scores/eval.txt"),

@@ -23,6 +23,7 @@ from recipe_runs import (
 
 from sdtools.audio.decoding import load_audio
 from sdtools.detect.model import load_model
+from sdtools.scoring.deployment import read_deployment
 from sdtools.scoring.files import read_scores
 
 PAPER_TABLE_1 = {  # section 5
@@ -43,6 +44,7 @@ NOT_IN_THE_PAPER = {"MCF-CC alone", "MSE-CC alone", "STCC alone", "LFCC"}
 RECIPES = ("mini_replay", "asvspoof2017")
 CONDITIONS = ("environment", "playback device", "recording device", "phrase", "speaker")
 BY_ORDER = [f"{feature}_sd{order}" for feature in ("cf", "cm", "cmtri") for order in (0, 2, 4, 6)]
+DEPLOYED = ("fusion",)
 GMMS = [*BY_ORDER, "cfcm_sd6", "cqcc", "tc", "mcf", "mse", "stcc", "lfcc"]
 
 
@@ -110,12 +112,24 @@ def test_models_score_as_the_recipe_does(whole, monkeypatch):
     recipe, _ = whole
     monkeypatch.chdir(recipe)
     paths = dict(line.split() for line in Path("data/eval/wav.scp").read_text().splitlines())
-    for name in ("fusion", "b3"):
-        llrs = read_scores(f"exp/{name}/scores/eval.txt")
+    for name in DEPLOYED:
+        llrs = read_scores(f"exp/{name}/scores/eval_model.txt")
         model = load_model(f"exp/{name}/model")
         for utt in list(paths)[::60]:
             assert model.score(*load_audio(paths[utt])) == pytest.approx(llrs[utt], abs=1e-5)
-    assert all(Path(f"exp/{name}/model/model.json").is_file() for name in GMMS)
+    assert {path.parts[1] for path in Path("exp").glob("*/model/model.json")} == set(DEPLOYED)
+
+
+def test_the_last_lines_say_what_the_decisions_of_the_models_cost(whole):
+    """As model.json says it; rates on train and dev are near those of recordings of eval."""
+    recipe, text = whole
+    for name in DEPLOYED:
+        deployment = read_deployment(recipe / f"exp/{name}/model/model.json")
+        lines = text[text.index(f"Model exp/{name}/model") :].splitlines()
+        for row in deployment.rows():
+            assert any(all(cell in line for cell in row) for line in lines)
+        assert deployment.failures == [] and deployment.num_speakers == 30
+        assert deployment.eval.cllr < 0.7 and deployment.eval.miss["eer"].num_trials == 100
 
 
 def test_results_show_the_papers_figures():

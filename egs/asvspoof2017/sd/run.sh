@@ -20,11 +20,13 @@ train_nj=1       # jobs for each class and EM pass of stage 3 (local/train_gmm.s
 corpus=          # folder of the unpacked corpus (local/prepare_asvspoof2017.py --help)
 systems=all      # or some rows of the tables, such as cf,cm,fusion (local/plan_systems.py --help)
 orders=0,2,4,6   # of differentiation; Table 2 takes the highest
+deploy=          # systems that become models of sd-detect, or none; default: the last fusion, or
+                 # without fusions each system of the highest order
 compress=false   # or true: features of 16 bits, half the disk
 num_components=  # of each GMM, instead of the paper's 512 in conf/gmm.conf
 help_message="Usage: $0 --corpus dir [--stage N] [--stop-stage M] [--nj N] [--train-nj N]
     [--cmd launcher] [--systems all|cf,cm,fusion] [--orders 0,2,4,6] [--num-components N]
-    [--compress true]
+    [--deploy fusion,cf_sd6] [--compress true]
 Example: $0 --corpus /corpora/ASVspoof2017_V2 --systems cf,cm,fusion --nj 2"
 . utils/parse_options.sh
 . local/stages.sh
@@ -56,9 +58,9 @@ if run 4; then
 fi
 
 if run 5; then
-  log "Stage 5: train the fusions on dev and apply them: $fused; make models for sd-detect"
+  log "Stage 5: train the fusions on dev and apply them: $fused; make models: $deployed"
   fuse_systems
-  local/make_models.py --note "Trained on train and dev of ASVspoof 2017." data exp $gmms $fused
+  make_models "Trained on train and dev of ASVspoof 2017."
 fi
 
 if run 6; then
@@ -85,4 +87,5 @@ if run 6; then
   local/paper_tables.py --paper --command "$made_by" exp/results.json exp/RESULTS.md
   sd-report --print-args=false exp exp/report
   log "Page with plots: exp/report/index.html"
+  show_models
 fi

@@ -20,11 +20,14 @@ split=50,20,30   # percent of the recordings for train, dev and eval
 codecs=          # train also on copies after these: mp3,ogg,opus,8k,g711
 systems=cf,cm,cfcm,fusion # rows of the tables (local/plan_systems.py --help), or all
 orders=0,2,4,6   # of differentiation; Table 2 takes the highest
+deploy=          # systems that become models of sd-detect, or none; default: the last fusion, or
+                 # without fusions each system of the highest order
 compress=false   # or true: features of 16 bits, half the disk
 num_components=  # of each GMM, instead of those in conf/gmm.conf (the paper: 512 for four hours)
 help_message="Usage: $0 --genuine dir --replayed dir | --csv file [--split 50,20,30]
     [--codecs mp3,opus] [--stage N] [--stop-stage M] [--nj N] [--cmd launcher]
-    [--systems all|cf,cm,fusion] [--orders 0,2,4,6] [--num-components N] [--compress true]
+    [--systems all|cf,cm,fusion] [--orders 0,2,4,6] [--num-components N] [--deploy fusion,cf_sd6]
+    [--compress true]
 Paths are relative to $PWD.
 Example: $0 --genuine recordings/live --replayed recordings/replayed"
 . utils/parse_options.sh
@@ -58,10 +61,9 @@ if run 4; then
 fi
 
 if run 5; then
-  log "Stage 5: train the fusions on dev and apply them: $fused; make models for sd-detect"
+  log "Stage 5: train the fusions on dev and apply them: $fused; make models: $deployed"
   fuse_systems
-  local/make_models.py --note "Trained on your own recordings, data/train and data/dev." \
-    data exp $gmms $fused
+  make_models "Trained on your own recordings, data/train and data/dev."
 fi
 
 if run 6; then
@@ -74,6 +76,8 @@ if run 6; then
   local/paper_tables.py --command "./run.sh --systems $systems --orders $orders$compressed" \
     exp/results.json exp/RESULTS.md
   sd-report --print-args=false exp exp/report
-  log "Page with plots: exp/report/index.html." \
-    "To judge a recording: sd-detect $PWD/exp/<system>/model <sound-file>"
+  log "Page with plots: exp/report/index.html"
+  [ -z "$deployed" ] ||
+    log "To judge a recording: sd-detect $PWD/exp/${deployed%% *}/model <sound-file>"
+  show_models
 fi

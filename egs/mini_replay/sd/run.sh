@@ -19,10 +19,12 @@ speech_dir=      # recordings to use instead of synthetic speech; speaker = name
 corpus=corpus
 systems=cf,cm,cfcm,fusion # rows of the tables (local/plan_systems.py --help), or all
 orders=0,2,4,6   # of differentiation; Table 2 takes the highest
+deploy=          # systems that become models of sd-detect, or none; default: the last fusion, or
+                 # without fusions each system of the highest order
 compress=false   # or true: features of 16 bits, half the disk
 help_message="Usage: $0 [--stage N] [--stop-stage M] [--nj N] [--cmd launcher] [--speech-dir dir]
     [--corpus dir] [--corpus-opts options] [--systems all|cf,cm,fusion] [--orders 0,2,4,6]
-    [--compress true]
+    [--deploy fusion,cf_sd6] [--compress true]
 Example: $0 --systems all --nj 2"
 . utils/parse_options.sh
 . local/stages.sh
@@ -55,10 +57,10 @@ if run 4; then
 fi
 
 if run 5; then
-  log "Stage 5: train the fusions on dev and apply them: $fused; make models for sd-detect"
+  log "Stage 5: train the fusions on dev and apply them: $fused; make models: $deployed"
   fuse_systems
-  local/make_models.py --note "Trained on a made corpus of synthetic speech and simulated replay:\
- its decisions about real recordings mean nothing." data exp $gmms $fused
+  make_models "Trained on a made corpus of synthetic speech and simulated replay:\
+ its decisions about real recordings mean nothing."
 fi
 
 if run 6; then
@@ -73,4 +75,5 @@ if run 6; then
   sd-report --print-args=false exp exp/report
   log "Page with plots: exp/report/index.html. Tables: exp/RESULTS.md. All systems: exp/eval.txt," \
     "exp/results.json. Scores: exp/*/scores/eval.txt."
+  show_models
 fi

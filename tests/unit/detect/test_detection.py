@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import soundfile
 from scipy.signal import resample_poly
-from tiny_model import RATE_HZ, THRESHOLDS, write_tiny_model
+from tiny_model import RATE_HZ, THRESHOLDS, make_deployment, write_tiny_model
 
 from sdtools.bin import detect
 from sdtools.detect.detection import Judgement, Segment, sentence
@@ -387,6 +387,43 @@ def test_info(detector, capsys):
     assert "sound files: expected one or more, or --info, found none" in capsys.readouterr().err
     assert run("model", "") == 1
     assert "sound file: the name is empty" in capsys.readouterr().err
+
+
+def test_info_shows_what_decisions_cost(detector, tmp_path, capsys):
+    deployment = make_deployment()
+    write_tiny_model(tmp_path / "model", tmp_path / "sources", deployment=deployment)
+    assert run("--info", str(tmp_path / "model")) == 0
+    captured = capsys.readouterr()
+    assert json.loads(captured.out)["deployment"] == deployment.to_json()
+    for name, *cells in deployment.rows()[1:]:
+        (line,) = [text for text in captured.err.splitlines() if all(c in text for c in cells)]
+        assert line.startswith(f"LOG (sd-detect) {name} ")
+    assert "WARNING" not in captured.err
+    assert run("--info", "model") == 0  # of an older version
+    assert "Error rates" not in capsys.readouterr().err
+
+
+def test_a_calibration_that_failed_is_a_doubt_in_every_line(detector, tmp_path, capsys):
+    deployment = make_deployment(eval_shift=3)
+    write_tiny_model(tmp_path / "model", tmp_path / "sources", deployment=deployment)
+    doubt = f"the model's calibration failed its eval ({deployment.failures[0]})"
+    results = results_of("--window-sec=9", str(tmp_path / "model"), "zoo/a.wav", "zoo/long.wav")
+    assert len(results) == 6 and all(doubt in result["doubts"] for result in results)
+    capsys.readouterr()
+    assert run("--window-sec=9", str(tmp_path / "model"), "zoo/a.wav", "zoo/long.wav") == 0
+    lines = [line for line in capsys.readouterr().out.splitlines() if "(LLR" in line]
+    assert len(lines) == 6 and all(f"; {doubt}" in line for line in lines)
+    assert run("--info", str(tmp_path / "model")) == 0
+    err = capsys.readouterr().err
+    assert re.search(r"WARNING \(sd-detect\) .*model: the calibration failed its eval: ", err)
+
+
+def test_thresholds_of_a_deployment_decide(detector, tmp_path):
+    deployment = make_deployment()
+    write_tiny_model(tmp_path / "model", tmp_path / "sources", deployment=deployment)
+    for name in ("eer", "false_alarm"):
+        (result,) = results_of(f"--threshold={name}", str(tmp_path / "model"), "zoo/a.wav")
+        assert result["threshold"] == deployment.thresholds[name]
 
 
 def test_a_model_directory_of_another_place(detector, tmp_path):

@@ -193,6 +193,10 @@ GMM = "cqcc/spoof.gmm"
             lambda m: change(m / "model.json", format=99),
             {"who": "format", "got": "99 of sdtools", "need": "1", "hint": "Make the model again"},
         ),
+        (
+            lambda m: change(m / "model.json", deployment={"thresholds": {}}),
+            {"who": r"model\.json: deployment\.thresholds", "hint": "Make the model again"},
+        ),
         (lambda m: (m / GMM).unlink(), {"who": GMM, "what": "no such file"}),
         (lambda m: (m / GMM).write_bytes(b"\0B"), {"who": GMM, "what": "the file has changed"}),
         (

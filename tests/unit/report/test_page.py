@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from test_metrics import synthetic_set
+from tiny_model import make_deployment
 
 from sdtools.bin import eval_scores, report, train_fusion
 from sdtools.scoring.files import write_scores
@@ -121,6 +122,32 @@ def test_page_holds_together_and_needs_nothing_else(experiment):
     assert not re.search(r"https?://", without_style) and "src=" not in text
     assert page.tags.count("svg") == page.tags.count("desc") == 7
     assert "#010203" not in text and "#040506" not in text
+
+
+def test_decisions_of_a_model_come_first_under_a_banner_if_they_are_in_doubt(evaluate):
+    evaluate(np.linspace(4, -4, 80), "exp/a/scores/eval.txt", "exp/b/scores/eval.txt")
+    deployments = {"a": make_deployment(), "b": make_deployment(eval_shift=3)}
+    for name, deployment in deployments.items():
+        Path(f"exp/{name}/model").mkdir()
+        record = {"deployment": deployment.to_json()}
+        Path(f"exp/{name}/model/model.json").write_text(json.dumps(record))
+    run(report, "exp", "exp/report")
+    text = Path("exp/report/index.html").read_text()
+    rows = Page(text).rows
+    for deployment in deployments.values():
+        assert [row for row in rows if row in deployment.rows()[1:]]
+    lead, banner = text.index('class="lead"'), text.index('class="banner"')
+    assert lead < text.index("Decisions of exp/a/model") < text.index("Decisions of exp/b/model")
+    assert text.index("Decisions of exp/b/model") < banner < text.index("All systems")
+    assert text.count('class="banner"') == 1 and deployments["b"].warnings[0] in text
+
+
+def test_an_older_model_is_left_out(evaluate):
+    evaluate(np.linspace(4, -4, 80), "exp/a/scores/eval.txt")
+    Path("exp/a/model").mkdir()
+    Path("exp/a/model/model.json").write_text('{"thresholds": {}}')
+    run(report, "exp", "exp/report")
+    assert "Decisions of" not in Path("exp/report/index.html").read_text()
 
 
 def percent(eer):

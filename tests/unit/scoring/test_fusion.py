@@ -10,7 +10,13 @@ from sklearn.linear_model import LogisticRegression
 from test_metrics import GOLDEN, assert_figures, figures, synthetic_set
 
 from sdtools.errors import SdError, SdWarning
-from sdtools.scoring.fusion import Fusion, FusionOptions, apply_fusion, train_fusion
+from sdtools.scoring.fusion import (
+    Fusion,
+    FusionOptions,
+    apply_fusion,
+    bounded,
+    train_fusion,
+)
 from sdtools.scoring.metrics import cllr
 from sdtools.scoring.roc import sort_scores
 
@@ -324,3 +330,14 @@ def test_application():
     with pytest.raises(SdError) as info:
         apply_fusion(fusion, np.array([[1, 2], [np.inf, -np.inf]]))
     assert info.value.who == "scores[1]" and "inf of opposite signs" in info.value.got
+
+
+def test_bounded_llrs_keep_their_order():
+    """As LR -> (LR + e)/(1 + e LR), also where LR has no float."""
+    llrs = np.linspace(-20, 20, 401)
+    found, e = bounded(llrs, 3.0), np.exp(-3)
+    want = np.log((np.exp(llrs) + e) / (1 + e * np.exp(llrs)))
+    np.testing.assert_allclose(found, want, atol=1e-12)
+    assert (np.diff(found) > 0).all()
+    far = apply_fusion(Fusion(np.ones(1), 0, 0.5, 0, 0.4, 1, 1, bound=3.0), [[np.inf], [-1e9], [0]])
+    np.testing.assert_allclose(far, [3, -3, 0], atol=1e-9)

@@ -23,19 +23,19 @@ def test_fusion_comes_back_with_every_bit(tmp_path):
 def test_fusion_with_neutral_scores_and_knots_comes_back(tmp_path):
     path = str(tmp_path / "fusion.json")
     knots = np.array([[0.0, 1, 7], [-3.0, 0.1, 2]])
-    fusion = replace(FUSION, neutral=np.array([0.5, -1 / 3]), knots=knots, num_folds=5)
+    fusion = replace(FUSION, neutral=np.array([0.5, -1 / 3]), knots=knots, num_folds=5, bound=3.5)
     write_fusion(path, fusion, ["a.txt", "b.txt"])
     back, _ = read_fusion(path)
     np.testing.assert_array_equal(back.neutral, fusion.neutral)
     np.testing.assert_array_equal(back.knots, fusion.knots)
-    assert back.num_folds == 5
+    assert (back.num_folds, back.bound) == (5, 3.5)
 
 
 def test_fusion_of_an_older_version(tmp_path):
     path = tmp_path / "fusion.json"
     write_fusion(str(path), FUSION, ["a.txt", "b.txt"])
     record = json.loads(path.read_text())
-    for name in ("neutral", "knots", "num_folds"):
+    for name in ("neutral", "knots", "num_folds", "bound"):
         del record[name]
     path.write_text(json.dumps(record))
     assert read_fusion(str(path))[0].neutral is None
@@ -66,6 +66,8 @@ def test_fusion_of_an_older_version(tmp_path):
         ({"knots": [[1.0, 1.0], [3.0, 4.0]]}, "knots", "[[1.0, 1.0]"),
         ({"knots": [[], []]}, "knots", "[[], []]"),
         ({"num_spoof": True}, "num_spoof", "True"),
+        ({"bound": -1}, "bound", "-1"),
+        ({"bound": "3"}, "bound", "'3'"),
     ],
 )
 def test_fusion_files_that_are_refused(tmp_path, change, where, got):
@@ -77,7 +79,7 @@ def test_fusion_files_that_are_refused(tmp_path, change, where, got):
         read_fusion(str(path))
     error = info.value
     place = f"{path}: fusion: {where}" if where else str(path)
-    assert error.who == place and got in error.got and "Train it again" in error.hint
+    assert error.who == place and got in str(error.got) and "Train it again" in error.hint
 
 
 @pytest.mark.parametrize(("text", "got"), [("{", "no JSON"), ("[1]", "list")])
