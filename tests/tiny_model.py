@@ -6,6 +6,7 @@ from sdtools.audio.entries import AudioOptions
 from sdtools.detect.model import write_model
 from sdtools.features.lfcc import LfccOptions
 from sdtools.features.postprocess import PostOptions
+from sdtools.features.silence import SilenceOptions
 from sdtools.gmm.io import write_gmm
 from sdtools.gmm.mixture import DiagGmm
 from sdtools.options import save_settings
@@ -31,7 +32,8 @@ def write_tiny_model(folder, sources, thresholds=THRESHOLDS, deployment=None):
         write_gmm(str(gmm), DiagGmm(np.full(2, 0.5), means_of_label, np.ones((2, 60))))
         save_settings(f"{gmm}.conf", PostOptions())
     conf = sources / "feats.conf"
-    save_settings(conf, AudioOptions(sample_rate_hz=RATE_HZ), LfccOptions(), first=["--kind=lfcc"])
+    settings = AudioOptions(sample_rate_hz=RATE_HZ), LfccOptions(), SilenceOptions()
+    save_settings(conf, *settings, first=["--kind=lfcc"])
     fusion = Fusion(np.array([1.0]), 0.0, 0.5, 0.0, 0.4, 10, 10)
     about = {"note": "Made of random numbers.", "sample_rate_hz": RATE_HZ}
     if deployment is None:

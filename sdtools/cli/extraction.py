@@ -18,6 +18,7 @@ from sdtools.cli.command import Command, Context, InputOptions
 from sdtools.cli.files import check_files
 from sdtools.errors import SdError, UsageError
 from sdtools.features.front_ends import FRONT_ENDS, FrontEnd, Output
+from sdtools.features.silence import SilenceOptions, without_silence
 from sdtools.options import config_lines, flag_name, save_settings
 from sdtools.tables.table import Entry, open_writer
 
@@ -63,7 +64,10 @@ def feature_command(
         "the name of each output, its feature\nand its order. The settings are written to "
         "<archive>.conf."
     )
-    options = (kind_options, *front_end.options, AudioOptions, TableOptions, InputOptions)
+    options = (
+        *(kind_options, *front_end.options, SilenceOptions),
+        *(AudioOptions, TableOptions, InputOptions),
+    )
     return Command(name, summary, ("<wav-rspecifier>", "<wspecifier>"), example, options)
 
 
@@ -124,11 +128,14 @@ def _body(context: Context, front_end: FrontEnd) -> int:
     outputs = front_end.outputs(options, extractor)
     archives = fill(wspecifier, outputs)
     check_files([rspecifier], list(archives.values()))
-    written, status = write_features(context, rspecifier, archives, extractor)
+    silence = context[SilenceOptions]
+    extract = without_silence(extractor) if silence.skip_digital_silence else extractor
+    written, status = write_features(context, rspecifier, archives, extract)
     for output in outputs:
         if path := written[output.name]:
             kind = [f"--kind={front_end.kind}"]
-            save_settings(f"{path}.conf", context[AudioOptions], *output.options, first=kind)
+            settings = context[AudioOptions], *output.options, silence
+            save_settings(f"{path}.conf", *settings, first=kind)
     return status
 
 

@@ -246,8 +246,8 @@ def _judge_segment(
     """Judge samples (num_samples,) unless they cannot be used."""
     quality = measure(samples, rate_hz)
     doubts = quality.doubts(model.sample_rate_hz)
-    if doubt := model.doubt_of_rate(rate_hz):
-        doubts.append(doubt)
+    further = model.doubt_of_rate(rate_hz), model.doubt_of_silence(quality.digital_silence)
+    doubts += [doubt for doubt in further if doubt]
     if model.deployment and (failures := model.deployment.failures):
         doubts.append(f"the model's calibration failed its eval ({failures[0]})")
     llr = None

@@ -23,7 +23,7 @@ from sdtools.audio.decoding import RATES_HZ
 from sdtools.audio.entries import AudioOptions
 from sdtools.detect.quality import measure
 from sdtools.errors import SdError, warn
-from sdtools.features.front_ends import load_front_ends
+from sdtools.features.front_ends import load_front_ends, skips_silence
 from sdtools.features.postprocess import PostOptions, postprocess
 from sdtools.features.samples import check_samples
 from sdtools.files import whole_folder
@@ -37,6 +37,9 @@ from sdtools.scoring.json_files import Fields, read_json, write_json
 
 FORMAT = 1
 GMM_FILES = ("genuine.gmm", "genuine.gmm.conf", "spoof.gmm", "spoof.gmm.conf")
+MAX_SILENCE_SKIPPED, MAX_SILENCE_KEPT = 0.1, 0.01
+"""Shares of digital silence from which on LLRs move, see docs/systems.md: left out, and not."""
+
 NEED = "a model directory, such as a recipe's exp/<system>/model"
 
 
@@ -73,6 +76,8 @@ class Model:
         What turns their scores into a calibrated LLR.
     sample_rate_hz
         Rate of the recordings that the model was trained on.
+    skips_silence
+        Whether `extract` leaves out frames of digital silence.
     deployment
         Its thresholds and what they cost; None in models of older versions.
 
@@ -91,6 +96,7 @@ class Model:
     extract: Callable[[np.ndarray], list[np.ndarray]]
     fusion: Fusion
     sample_rate_hz: int
+    skips_silence: bool
     deployment: Deployment | None = None
 
     def score(
@@ -162,6 +168,13 @@ class Model:
             return ""
         rate, own_rate = (f"{hz / 1000:g} kHz" for hz in (sample_rate_hz, self.sample_rate_hz))
         return f"resampled from {rate}; the model was trained on {own_rate} recordings"
+
+    def doubt_of_silence(self, share: float) -> str:
+        """What to doubt if this share of a recording is digital silence; empty if nothing."""
+        if share < (MAX_SILENCE_SKIPPED if self.skips_silence else MAX_SILENCE_KEPT):
+            return ""
+        end = "" if self.skips_silence else ", which shifts the scores of this model"
+        return f"digital silence ({100 * share:.0f} % of it){end}"
 
     def threshold(self, name: str) -> float:
         """One of the thresholds of the LLR that model.json holds, such as `eer` or `false_alarm`.
@@ -258,11 +271,12 @@ def load_model(path: str | os.PathLike[str]) -> Model:
         raise SdError(folder, what, hint="Make the model again")
     rate_hz = about["sample_rate_hz"]
     systems = [_load_system(folder / name, rate_hz) for name in names]
-    extract = load_front_ends([folder / name / "feats.conf" for name in names], rate_hz)
+    confs = [folder / name / "feats.conf" for name in names]
+    extract, skips = load_front_ends(confs, rate_hz), all(map(skips_silence, confs))
     deployment = None
     if "deployment" in about:
         deployment = Deployment.from_json(Fields(about["deployment"]))
-    model = Model(str(folder), about, systems, extract, fusion, rate_hz, deployment)
+    model = Model(str(folder), about, systems, extract, fusion, rate_hz, skips, deployment)
     noise = np.random.default_rng(0).standard_normal(rate_hz // 2) * 0.1
     model.score_unchecked(noise, rate_hz)  # raises if the parts do not fit together
     return model

@@ -7,6 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from sdtools.features.samples import num_frames
+from sdtools.features.silence import FrameGrid, find_silence
+
 FRAME_SEC = 0.02
 SPECTRUM_SEC = 0.032
 SILENCE_DBFS = -70.0
@@ -34,6 +37,8 @@ class Quality:
         Share of the frames of 20 ms above `SILENCE_DBFS`.
     bandwidth_hz
         Highest frequency within `BAND_DB` of the strongest.
+    digital_silence
+        Share of the frames of 20 ms every 10 ms that `find_silence` finds.
     """
 
     duration_sec: float
@@ -41,12 +46,15 @@ class Quality:
     clipped: float
     sounding: float
     bandwidth_hz: float
+    digital_silence: float
 
     @property
     def unusable_reason(self) -> str:
         """Why the recording cannot be judged; empty if it can."""
         if self.duration_sec < MIN_SEC:
             return f"too short: {self.duration_sec:.2f} s, need {MIN_SEC:g} s"
+        if self.digital_silence == 1:
+            return "digital silence throughout"
         if self.sounding < MIN_SPEECH_SHARE:
             return f"silence: {100 * self.sounding:.0f} % of it is above {SILENCE_DBFS:g} dBFS"
         return ""
@@ -90,7 +98,7 @@ def measure(samples: np.ndarray, sample_rate_hz: int) -> Quality:
     (-9.03, 0.0, '')
     """
     if not len(samples):
-        return Quality(0.0, -200.0, 0.0, 0.0, 0.0)
+        return Quality(0.0, -200.0, 0.0, 0.0, 0.0, 0.0)
     clipped = _are_clipped(samples).mean()
     samples = samples - samples.mean()
     size = max(1, int(FRAME_SEC * sample_rate_hz))
@@ -102,6 +110,7 @@ def measure(samples: np.ndarray, sample_rate_hz: int) -> Quality:
         clipped=float(clipped),
         sounding=float(is_sounding.mean()) if len(frames) else 0.0,
         bandwidth_hz=_bandwidth_hz(samples, sample_rate_hz),
+        digital_silence=_digital_silence(samples, max(2, size)),
     )
 
 
@@ -114,6 +123,13 @@ def _are_clipped(samples: np.ndarray) -> np.ndarray:
     for shift in range(3):
         clipped[shift : shift + len(runs)] |= runs
     return clipped
+
+
+def _digital_silence(samples: np.ndarray, size: int) -> float:
+    """Share of digital silence in frames of this size; 0 if the sound is too short."""
+    grid = FrameGrid(size, size // 2)
+    num = num_frames(len(samples), grid.length, grid.shift)
+    return float(find_silence(samples, grid, num).mean()) if num else 0.0
 
 
 def _bandwidth_hz(samples: np.ndarray, sample_rate_hz: int) -> float:

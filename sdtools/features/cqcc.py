@@ -18,6 +18,7 @@ import numpy as np
 
 from sdtools.errors import SdError
 from sdtools.features.samples import check_natural, check_positive, check_samples
+from sdtools.features.silence import FrameGrid
 
 BANDWIDTH_OFFSET_HZ = 228.7
 """Bandwidths grow with f + this, as in the ear: 24.7 / 0.108 of Glasberg and Moore's formula."""
@@ -145,6 +146,9 @@ class CqccExtractor:
         if self.frame_length < 1:
             got, need = f"{options.frame_length_ms:g}", "one sample or more"
             raise SdError("--frame-length-ms", got=got, need=need)
+        # a frame of one sample would always be silent
+        length = max(self.frame_length, self.shift, 2)
+        self.grid = FrameGrid(length, self.shift, start=-(length // 2))
         self.ceps = _cepstral_matrix(
             self.freqs_hz, self.freqs_hz[0] / options.first_octave_samples, options.num_ceps
         )

@@ -16,6 +16,7 @@ import numpy as np
 from sdtools.errors import SdError
 from sdtools.features.envelope import EnvelopeOptions, magnitude_cepstrum
 from sdtools.features.samples import check_positive, check_samples, count_frames, num_frames
+from sdtools.features.silence import FrameGrid
 from sdtools.features.triangular import TriangularOptions, triangular_weights
 
 
@@ -93,6 +94,7 @@ class FdlpExtractor:
         self.sample_rate_hz = sample_rate_hz
         self.edges_hz = bands.edges_hz(sample_rate_hz)
         self.length, self.shift = bands.frames(sample_rate_hz)
+        self.grid = FrameGrid(self.length, self.shift)
         self.step = math.gcd(self.length, self.shift, 4)
         segment = round(options.segment_ms * sample_rate_hz / 1000)
         self.frames_per_segment = num_frames(segment, self.length, self.shift)

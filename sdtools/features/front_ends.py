@@ -26,8 +26,9 @@ from sdtools.features.fdlp import FdlpExtractor, FdlpOptions
 from sdtools.features.filterbank import FilterBankOptions
 from sdtools.features.lfcc import LfccExtractor, LfccOptions
 from sdtools.features.modulation import ModulationExtractor, ModulationOptions
+from sdtools.features.silence import FrameGrid, SilenceOptions, without_silence
 from sdtools.features.triangular import TriangularOptions
-from sdtools.options import config_lines, flag_name, load_settings
+from sdtools.options import config_lines, flag_name, known_fields, load_settings
 
 Options = tuple[Any, ...]  # one object for each option dataclass of a front end
 
@@ -38,6 +39,10 @@ class Extractor(Protocol):
     @property
     def output_names(self) -> Sequence[str]:
         """Names of the features."""
+
+    @property
+    def grid(self) -> FrameGrid:
+        """Which samples each frame covers."""
 
     def __call__(self, samples: np.ndarray) -> Mapping[str, np.ndarray]:
         """Features (num_frames, dim) float32 by output name, of samples (num_samples,)."""
@@ -274,7 +279,7 @@ def kind_of(conf: str | Path) -> str:
     lines = [line for _, line in config_lines(conf)]
     kinds = [line.partition("=")[2] for line in lines if flag_name(line) == "kind"]
     if not kinds:
-        common = {"sample_rate_hz", "channel", "num_threads"}
+        common = {"sample_rate_hz", "channel", "num_threads", "skip_digital_silence"}
         names = {flag_name(line) for line in lines} - common
         sizes = {
             kind: len(fields)
@@ -299,26 +304,32 @@ def load_front_ends(
 ) -> Callable[[np.ndarray], list[np.ndarray]]:
     """Function from samples to the features (num_frames, dim) that each `<archive>.conf` describes.
 
-    Outputs of the same filters, such as CF and CM, are computed in one pass.
+    Outputs of the same filters, such as CF and CM, are computed in one pass. Frames of digital
+    silence are left out only if the file says so: earlier versions did not write
+    `--skip-digital-silence` and kept them.
 
     Raises
     ------
     SdError
         If a file does not describe the features of one archive.
     """
-    passes: list[tuple[FrontEnd, Options]] = []
+    passes: list[tuple[FrontEnd, bool, Options]] = []
     places = []  # of each file: its pass, and the name of its output
     for conf in confs:
         front_end, options, name = _read_output(conf, sample_rate_hz)
-        for index, (other, shared) in enumerate(passes):
-            if other is front_end and _are_alike(shared, options):
-                passes[index] = front_end, _merged(shared, options)
+        skips = skips_silence(conf)
+        for index, (*others, shared) in enumerate(passes):
+            if others == [front_end, skips] and _are_alike(shared, options):
+                passes[index] = front_end, skips, _merged(shared, options)
                 break
         else:
             index = len(passes)
-            passes.append((front_end, options))
+            passes.append((front_end, skips, options))
         places.append((index, name))
-    extractors = [front_end.make(options, sample_rate_hz) for front_end, options in passes]
+    extractors: list[Callable[[np.ndarray], Mapping[str, np.ndarray]]] = []
+    for front_end, skips, options in passes:
+        extractor = front_end.make(options, sample_rate_hz)
+        extractors.append(without_silence(extractor) if skips else extractor)
 
     def extract(samples: np.ndarray) -> list[np.ndarray]:
         outputs = [extractor(samples) for extractor in extractors]
@@ -336,6 +347,13 @@ def _read_output(conf: str | Path, sample_rate_hz: int) -> tuple[FrontEnd, Optio
         got, hint = f"{len(names)} outputs", "Compute the features again"
         raise SdError(conf, "features", got=got, need="one output", hint=hint)
     return front_end, options, names[0]
+
+
+def skips_silence(conf: str | Path) -> bool:
+    """Whether features have no frames of digital silence; not if their .conf does not say."""
+    known = known_fields([SilenceOptions])
+    is_set = any(flag_name(line) in known for _, line in config_lines(conf))
+    return is_set and load_settings(conf, SilenceOptions).skip_digital_silence
 
 
 def _axes(options: Options) -> dict[str, tuple[Any, ...]]:

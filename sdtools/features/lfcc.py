@@ -14,6 +14,7 @@ from scipy.fft import dct
 
 from sdtools.errors import SdError
 from sdtools.features.samples import check_samples
+from sdtools.features.silence import FrameGrid
 
 ENERGY_OFFSET = 2.2e-16  # of the public baselines: the logarithm of silence stays finite
 FRAMES_PER_BLOCK = 4096
@@ -93,6 +94,7 @@ class LfccExtractor:
         falling = (edges_hz[2:, None] - bins_hz) / np.diff(edges_hz)[1:, None]
         self.weights = np.maximum(0, np.minimum(rising, falling))  # (num_filters, num_bins)
         self.window = np.hamming(self.frame_length)
+        self.grid = FrameGrid(self.frame_length, self.frame_shift)
 
     def __call__(self, samples: np.ndarray) -> dict[str, np.ndarray]:
         """Features (num_frames, num_ceps) float32 of samples (num_samples,) within -1..1.

@@ -24,6 +24,7 @@ from sdtools.features.envelope import (
     window,
 )
 from sdtools.features.samples import check_features, check_samples, count_frames
+from sdtools.features.silence import FrameGrid
 from sdtools.features.triangular import TriangularOptions, triangular_weights
 
 FEATURES = ("mcf", "mse", "stcc")
@@ -101,6 +102,7 @@ class ModulationExtractor:
         self.output_names = check_features(features, FEATURES)
         self.num_ceps = bands.num_ceps
         self.length, self.shift = bands.frames(sample_rate_hz)
+        self.grid = FrameGrid(self.length, self.shift)
         edges_hz = bands.edges_hz(sample_rate_hz)
         min_size = max(self.length, sample_rate_hz / np.diff(edges_hz).min())
         self.fft_size = 2 ** int(np.ceil(np.log2(min_size)))

@@ -28,6 +28,7 @@ from sdtools.features.samples import (
     check_samples,
     count_frames,
 )
+from sdtools.features.silence import FrameGrid
 from sdtools.features.triangular import triangular_weights
 
 FEATURES = ("cf", "cm", "cfcm")
@@ -107,6 +108,7 @@ class SubbandExtractor:
         self.length, self.shift = check_frame_lengths(
             envelope.frame_length(sample_rate_hz), envelope.frame_shift(sample_rate_hz)
         )
+        self.grid = FrameGrid(self.length, self.shift)
         bank_denominators = self.bank.denominators
         self.filters = np.stack([self.bank.gain, bank_denominators[:, 1], bank_denominators[:, 2]])
         self.weights = window(self.length)[: (self.length + 1) // 2].astype(np.float32)

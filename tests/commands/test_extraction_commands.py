@@ -158,3 +158,24 @@ def test_settings_that_make_no_table(option, words, capsys):
     assert filterbank.main([option]) == 1
     line = capsys.readouterr().err.splitlines()[-1]
     assert all(word in line for word in words)
+
+
+def test_digital_silence_is_left_out_unless_asked(recordings, capsys):
+    """Frames, their numbers and the setting; the duration is that of the recording."""
+    write_audio("0.wav", np.concatenate([np.zeros(8000), noise(8000)]), RATE_HZ)
+    write_audio("1.wav", np.zeros(8000), RATE_HZ)
+    argv = ["--features=cf", "--orders=0", "--write-num-frames=ark,t:frames"]
+    argv += ["--write-utt2dur=ark,t:utt2dur"]
+    assert compute_feats.main([*argv, "--max-skip=1", "scp:wav.scp", "ark:skip.ark"]) == 0
+    assert "skipped utt-1 " in (err := capsys.readouterr().err)
+    assert "every frame is digital silence" in err
+    assert Path("frames").read_text().split() == ["utt-0", "49", "utt-2", "39"]
+    assert Path("utt2dur").read_text().split()[:2] == ["utt-0", "1"]
+    keep = "--skip-digital-silence=false"
+    assert compute_feats.main([*argv, keep, "scp:wav.scp", "ark:keep.ark"]) == 0
+    assert Path("frames").read_text().split() == ["utt-0", "99", "utt-1", "49", "utt-2", "39"]
+    for name, lines in (("skip", "true"), ("keep", "false")):
+        assert f"--skip-digital-silence={lines}\n" in Path(f"{name}.ark.conf").read_text()
+    with open_table("ark:skip.ark") as skipped, open_table("ark:keep.ark") as kept:
+        short, whole = (next(iter(table)).load() for table in (skipped, kept))
+    np.testing.assert_array_equal(short, whole[50:])

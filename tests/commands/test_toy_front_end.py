@@ -18,6 +18,7 @@ from sdtools.detect.model import load_model, write_model
 from sdtools.errors import SdError
 from sdtools.features.front_ends import FRONT_ENDS, FrontEnd, Row, kind_of
 from sdtools.features.samples import check_samples, count_frames
+from sdtools.features.silence import FrameGrid
 from sdtools.scoring.files import read_scores
 from sdtools.scoring.fusion import Fusion
 
@@ -36,6 +37,7 @@ class PeakExtractor:
 
     def __init__(self, options: PeakOptions = PeakOptions(), *, sample_rate_hz: int):
         self.frame_length = round(options.frame_length_ms * sample_rate_hz / 1000)
+        self.grid = FrameGrid(self.frame_length, self.frame_length)
 
     def __call__(self, samples: np.ndarray) -> dict[str, np.ndarray]:
         samples = check_samples(samples)

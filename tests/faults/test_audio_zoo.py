@@ -160,6 +160,7 @@ SAME = None  # of sd-detect: the error of sd-compute-feats
 SILENCE, SHORT = "no score, silence: 0 % of it is above -70 dBFS", "no score, too short: "
 DAMAGED, CUT = "sound: expected a whole file, found 'Invalid data", "the file is cut short"
 JOINED = "another recording follows the first in this file"
+ALL_SILENT = "every frame is digital silence", "no score, digital silence throughout"
 UNKNOWN = "sound: expected .*, found 'Format not recognised"
 NOT_A_NUMBER = "sample .*: expected a finite number up to 8 .*, found "
 
@@ -480,13 +481,13 @@ ZOO = [
     ),
     ("1_frame.wav", sound(NOISE[:320]), 1, SHORT),
     ("2_frames.wav", sound(NOISE[:480]), 2, SHORT),
-    ("silence.wav", sound(np.zeros(NUM_SAMPLES)), 49, SILENCE),
-    ("dc.wav", sound(np.full(NUM_SAMPLES, 0.5)), 49, SILENCE),
-    ("dc_full.wav", sound(np.full(NUM_SAMPLES, 1.0)), 49, SILENCE),
+    ("silence.wav", sound(np.zeros(NUM_SAMPLES)), *ALL_SILENT),
+    ("dc.wav", sound(np.full(NUM_SAMPLES, 0.5)), *ALL_SILENT),
+    ("dc_full.wav", sound(np.full(NUM_SAMPLES, 1.0)), *ALL_SILENT),
     ("square.wav", sound(np.where(T * 200 % 1 < 0.5, 1.0, -1.0)), 49, 1),
     ("nyquist.wav", sound(np.where(np.arange(NUM_SAMPLES) % 2, 1.0, -1.0)), 49, 1),
-    ("impulse.wav", sound(np.eye(1, NUM_SAMPLES, 4000)[0]), 49, 1),
-    ("half_silent.wav", sound(np.where(T < 0.25, 0, NOISE)), 49, 1),
+    ("impulse.wav", sound(np.eye(1, NUM_SAMPLES, 4000)[0]), *ALL_SILENT),
+    ("half_silent.wav", sound(np.where(T < 0.25, 0, NOISE)), 24, 1),
     ("nan.wav", float_with(np.nan), r"sample 400 \(.* s\): expected .*, found nan", NOT_A_NUMBER),
     (
         "nan_last.wav",

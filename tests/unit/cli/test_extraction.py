@@ -9,6 +9,7 @@ from sdtools.audio.decoding import load_audio
 from sdtools.audio.encoding import write_audio
 from sdtools.cli.extraction import feature_command, run_feature_command
 from sdtools.features.front_ends import FRONT_ENDS, FrontEnd
+from sdtools.features.silence import FrameGrid
 from sdtools.tables.table import open_table
 
 LENGTHS = {"a": 300, "b": 1000, "c": 250}
@@ -23,6 +24,8 @@ class PeakOptions:
 
 
 class Peaks:
+    grid = FrameGrid(100, 100)
+
     def __init__(self, options):
         self.output_names = [f"{f}_{o}" for f in options.features for o in options.orders]
 

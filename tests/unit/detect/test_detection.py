@@ -89,7 +89,7 @@ def test_formats_give_one_score(detector, capsys):
     ("llr", "times"), [(25, "7.2e+10"), (-60, "1.14e+26"), (-12499977.8, "more than 1e+304")]
 )
 def test_sentence_says_how_many_times(llr, times):
-    quality = Quality(2.0, -20.0, 0.0, 1.0, 8000.0)
+    quality = Quality(2.0, -20.0, 0.0, 1.0, 8000.0, 0.0)
     judgement = Judgement(
         Segment(Recording("a.wav"), None, 0, 2), quality, [], llr, Policy("bayes", 0)
     )
@@ -125,7 +125,7 @@ def test_channels_rate_and_silence(detector, capsys):
     one, other = captured.out.splitlines()
     assert one.startswith("zoo/stereo.wav [channel 0]: ")
     assert one.endswith("; resampled from 48 kHz; the model was trained on 16 kHz recordings")
-    assert other == "zoo/stereo.wav [channel 1]: no score, silence: 0 % of it is above -70 dBFS"
+    assert other == "zoo/stereo.wav [channel 1]: no score, digital silence throughout"
     assert "WARNING" not in captured.err
     assert run("--channel=1", "model", "zoo/stereo.wav") == 0
     assert capsys.readouterr().out == other + "\n"
@@ -136,9 +136,22 @@ def test_channels_rate_and_silence(detector, capsys):
 def test_what_cannot_be_judged_has_a_reason_and_no_score(detector):
     judged, silent = results_of("model", "zoo/stereo.wav")
     assert (judged["unusable_reason"], judged["channel"]) == ("", 0)
-    assert silent["unusable_reason"].startswith("silence: ") and silent["channel"] == 1
+    assert silent["unusable_reason"].startswith("digital silence") and silent["channel"] == 1
     assert silent["llr"] is silent["decision"] is silent["posterior"] is None
     assert judged.keys() - silent.keys() == set(POLICY_FIELDS)
+
+
+def test_zeros_do_not_move_the_score_and_are_a_doubt(detector):
+    """Zeros before and behind cost no more than the two frames where they begin and end."""
+    _, x = detector
+    llr = load_model("model").score(x, RATE_HZ)
+    for share, doubts in ((0.08, []), (0.2, ["digital silence (19 % of it)"])):
+        zeros = np.zeros(int(share / (1 - share) * len(x)) // 2 // 320 * 320)
+        soundfile.write("zeros.wav", np.concatenate([zeros, x, zeros]), RATE_HZ)
+        (result,) = results_of("model", "zeros.wav")
+        assert result["llr"] == pytest.approx(llr, abs=0.1)
+        assert result["digital_silence"] == pytest.approx(share, abs=0.02)
+        assert result["doubts"] == doubts
 
 
 def test_a_long_recording_has_a_timeline(detector, capsys):

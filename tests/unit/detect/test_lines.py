@@ -21,7 +21,7 @@ from sdtools.detect.quality import Quality
 from sdtools.detect.recordings import Recording
 from sdtools.errors import SdWarning
 
-QUALITY = Quality(2.0, -20.0, 0.0, 1.0, 8000.0)
+QUALITY = Quality(2.0, -20.0, 0.0, 1.0, 8000.0, 0.0)
 NAMES = ["a.wav", "a.wav: x", "a-ch0", 'b "c".wav', "d\n.wav", "e\udcff.wav", "u 1.wav", "ü.wav"]
 
 

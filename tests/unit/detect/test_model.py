@@ -145,6 +145,25 @@ def test_silence_and_a_click_are_refused(lfcc):
             lfcc.score(samples, RATE_HZ)
 
 
+def test_a_model_of_an_earlier_version_keeps_digital_silence(parts, tmp_path):
+    """Its feats.conf lacks the setting: zeros count as sound, which is a doubt at a lower share."""
+    samples = np.concatenate([np.zeros(RATE_HZ // 2), signal(0)])
+    _, made = parts
+    source, conf, _ = made["lfcc"]
+    write(tmp_path / "new", made, ["lfcc"])
+    old_conf = tmp_path / "old.conf"
+    old_conf.write_text(conf.read_text().replace("--skip-digital-silence=true\n", ""))
+    write(tmp_path / "old", {"lfcc": (source, old_conf, {})}, ["lfcc"])
+    old, new = load_model(tmp_path / "old"), load_model(tmp_path / "new")
+    (old_feats,), (new_feats,) = old.extract(samples), new.extract(samples)
+    assert (len(old_feats), len(new_feats)) == (99, 49)
+    assert old.score(samples, RATE_HZ) != new.score(samples, RATE_HZ)
+    assert old.score(samples[8000:], RATE_HZ) == new.score(samples[8000:], RATE_HZ)
+    assert old.doubt_of_silence(0.02).startswith("digital silence (2 % of it), which")
+    assert new.doubt_of_silence(0.02) == old.doubt_of_silence(0) == ""
+    assert new.doubt_of_silence(0.12) == "digital silence (12 % of it)"
+
+
 def test_thresholds_by_name(lfcc):
     assert lfcc.threshold("eer") == 0.1
     with fails(who=lfcc.path, what="threshold", got="bayes", need="eer"):

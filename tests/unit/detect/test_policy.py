@@ -14,7 +14,7 @@ from sdtools.detect.recordings import Recording
 
 SEGMENT, QUALITY = (
     Segment(Recording("a.wav"), None, 0.0, 2.0),
-    Quality(2.0, -20.0, 0.0, 1.0, 8000.0),
+    Quality(2.0, -20.0, 0.0, 1.0, 8000.0, 0.0),
 )
 PRIORS = st.floats(1e-6, 1 - 1e-6) | st.just(0.5)
 COSTS = st.just((1.0, 1.0)) | st.tuples(st.floats(1e-3, 1e3), st.floats(1e-3, 1e3))

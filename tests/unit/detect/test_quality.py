@@ -56,7 +56,10 @@ def test_a_telephone_band_is_seen():
 @pytest.mark.parametrize(
     ("samples", "reason"),
     [
-        (np.zeros(RATE_HZ), "silence: 0 % of it is above -70 dBFS"),
+        (np.zeros(RATE_HZ), "digital silence throughout"),
+        (np.full(RATE_HZ, 0.3), "digital silence throughout"),
+        (np.append(np.zeros(RATE_HZ // 2), 1.0), "digital silence throughout"),
+        (np.append(np.zeros(2 * RATE_HZ), noise(0.02)), "silence: 1 % of it is above -70 dBFS"),
         (noise(1, rms=1e-5), "silence: 0 % of it is above -70 dBFS"),
         (np.full(RATE_HZ, 0.3) + noise(1, rms=1e-5), "silence: 0 % of it is above -70 dBFS"),
         (noise(0.1), "too short: 0.10 s, need 0.2 s"),
@@ -74,6 +77,14 @@ def test_doubts():
     assert measure(speech, RATE_HZ).doubts(RATE_HZ) == ["mostly silence (7 % of it is sound)"]
     assert measure(noise(0.5), RATE_HZ).doubts(RATE_HZ) == ["short (0.50 s)"]
     assert measure(noise(2, rms=0.001), RATE_HZ).doubts(RATE_HZ) == ["quiet (-60 dBFS)"]
+
+
+@pytest.mark.parametrize("value", [0, 0.3])
+def test_digital_silence_is_a_share_of_frames(value):
+    """Half a second of one value in two; noise below a step of 16 bits is none."""
+    x = np.concatenate([noise(0.75), np.full(RATE_HZ // 2, value), noise(0.75)])
+    assert measure(x, RATE_HZ).digital_silence == pytest.approx(0.25, abs=0.02)
+    assert measure(noise(1, rms=1e-6), RATE_HZ).digital_silence == 0
 
 
 def test_an_offset_and_an_odd_rate():
