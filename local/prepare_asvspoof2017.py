@@ -33,12 +33,14 @@ from typing import NamedTuple
 from script import Script
 
 from sdtools.audio.data_dir import write_data_dir
+from sdtools.audio.folder import describe_left_out
 from sdtools.errors import SdError
 from sdtools.scoring.files import BONAFIDE
 
 RATE_HZ = 16000
 MAX_HEADER_BYTES = 1 << 20  # before the samples
 SETS = {"train": "T", "dev": "D", "eval": "E"}
+SUFFIXES = (".flac", ".wav")
 WHOLE = {  # genuine and replayed utterances
     "Version 2.0": {"train": (1507, 1507), "dev": (760, 950), "eval": (1298, 12008)},
     "Version 1": {"train": (1508, 1508), "dev": (760, 950), "eval": (1298, 12008)},
@@ -173,7 +175,7 @@ def look(base: Path, version: str) -> Corpus:
         folders = [
             folder
             for folder in folders
-            if any(path.suffix in (".wav", ".flac") for path in folder.glob("*"))
+            if any(path.suffix.lower() in SUFFIXES for path in folder.glob("*"))
         ]
         # A key has the labels that a list may lack.
         sets[name] = Found(protocols[name, True] or protocols[name, False], folders)
@@ -281,13 +283,20 @@ def check_lists(lists: dict[str, list[Row]], notes: list[str]) -> None:
 
 def find_sounds(folder: Path, rows: list[Row], name: str, notes: list[str]) -> dict[str, Path]:
     """Sound files of a set by stem, all there and of the right sample rate."""
-    files = [
-        file
-        for file in sorted(os.listdir(folder))
-        if file.endswith((".flac", ".wav")) and not file.startswith(".")
-    ]
-    # Of two files with one stem, the last is the .wav.
-    sounds = {file.rpartition(".")[0]: folder / file for file in files}
+    sounds: dict[str, Path] = {}
+    left_out: dict[str, str] = {}
+    for path in sorted(folder.iterdir()):
+        suffix = path.suffix.lower()
+        if path.name.startswith(".") or path.is_dir() or PROTOCOL.fullmatch(path.name):
+            continue
+        if suffix not in SUFFIXES:
+            left_out[str(path)] = suffix or "without suffix"
+            continue
+        if path.stem in sounds:  # the .wav, which comes last, is taken
+            left_out[str(sounds[path.stem])] = "a second time, in another format"
+        sounds[path.stem] = path
+    if what := describe_left_out(left_out, folder):
+        notes.append(f"{folder}: {what}")
     missing = [row["file"] for row in rows if row["stem"] not in sounds]
     again = f"Unpack {folder.name} again"
     if missing:

@@ -25,7 +25,7 @@ import synth_speech
 from script import Script, three_numbers, whole_number
 from tqdm import tqdm
 
-from sdtools.audio.decoding import read_header
+from sdtools.audio.decoding import read_header, read_windows
 from sdtools.audio.folder import find_sounds
 from sdtools.errors import SdError
 from sdtools.replay.acoustics import PEAK_LIMIT, record, replay
@@ -43,6 +43,7 @@ SETS = {"train": "T", "dev": "D", "eval": "E"}
 NUM_DEVICES = {"train": 8, "dev": 5, "eval": 8}  # of each kind
 LEVEL_DBFS = (-34, -24)
 SNR_DB = (20, 40)
+MAX_WINDOW_SEC = 3600.0
 MIN_SEC, MAX_SEC = 1.5, 4.0  # of a file of one's own, and of a piece of it
 SETTINGS = "mini_replay.json"  # marks a corpus of this script, which it may replace
 
@@ -70,16 +71,26 @@ class Piece(NamedTuple):
 
     def read(self) -> np.ndarray:
         """Samples at `RATE_HZ`, the mean of all channels."""
-        options = {"start": self.first, "stop": self.end, "always_2d": True}
-        try:
-            samples, rate_hz = soundfile.read(self.path, **options)
-        except soundfile.SoundFileError as error:
-            raise SdError(self.path, "sound", got=error, need="a whole file") from None
-        samples = resample(samples.mean(axis=1), rate_hz, RATE_HZ)
+        samples, rate_hz = self._read_at_once()
+        if len(samples) != self.end - self.first:
+            # libsndfile does not read this kind, or stops where the header says
+            windows = list(read_windows(self.path, MAX_WINDOW_SEC))
+            samples = np.concatenate([window.samples.mean(axis=1) for window in windows])
+            samples, rate_hz = samples[self.first : self.end], windows[0].rate_hz
+        samples = resample(samples, rate_hz, RATE_HZ)
         if not 0 < np.max(np.abs(samples)) < np.inf:
             what = f"samples {self.first} to {self.end} are silence or not finite"
             raise SdError(self.path, what, hint="Remove the file from --speech-dir")
         return samples
+
+    def _read_at_once(self) -> tuple[np.ndarray, int]:
+        """Mean of all channels and sample rate, without decoding what stands before."""
+        options = {"start": self.first, "stop": self.end, "always_2d": True}
+        try:
+            samples, rate_hz = soundfile.read(self.path, **options)
+        except soundfile.SoundFileError:
+            return np.empty(0), 0
+        return samples.mean(axis=1), rate_hz
 
 
 class Speech(NamedTuple):

@@ -4,59 +4,105 @@ from __future__ import annotations
 
 import os
 import re
+import stat
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import soundfile
 
+from sdtools.audio.containers import HEAD_BYTES, container_of
 from sdtools.errors import SdError, warn
 
-MORE_SUFFIXES = {".mp3", ".opus", ".aif"}  # that libsndfile reads but does not list
-UNREADABLE = {".m4a", ".aac", ".amr", ".wma", ".webm", ".mp4", ".3gp", ".sph"}  # other sound files
+# What libsndfile and PyAV read, by the usual names; other files are sounds if their first bytes say
+# so. A damaged file with such a name is an error of the reader.
+SUFFIXES = {f".{kind.lower()}" for kind in soundfile.available_formats()} - {".raw"}
+SUFFIXES |= {".aif", ".aifc", ".bwf", ".mp2", ".oga", ".opus", ".snd", ".sph", ".wave", ".wv"}
+SUFFIXES |= {".3gp", ".aac", ".amr", ".m4a", ".mka", ".mp4", ".webm", ".wma"}
+MAX_REASONS = 6  # in a message
 
 
 def find_sounds(folder: str | os.PathLike[str]) -> list[Path]:
     """Return the paths of all sound files in a folder and below, sorted.
 
-    Links are followed, but not back to a folder above. Warns of sound files that libsndfile cannot
-    read, pipes and devices.
+    Links are followed, but not back to a folder above. A file with another suffix than those of
+    sounds is taken if its first bytes are those of a sound. What is left out is counted in one
+    warning, except hidden files (`.name`).
 
     Raises
     ------
     SdError
-        If there is no sound file.
+        If there is no such folder, or no sound file in it.
     """
-    suffixes = {f".{kind.lower()}" for kind in soundfile.available_formats()} - {".raw"}
-    suffixes |= MORE_SUFFIXES
     if not os.path.isdir(folder):
         raise SdError(folder, "no such folder", hint="Check the path")
-    found: list[Path] = []
-    others: list[Path] = []
-    for path in _files_below(folder):
-        suffix = path.suffix.lower()
-        if path.name.startswith(".") or suffix not in suffixes | UNREADABLE:
-            continue
-        is_file = path.is_file() or not path.exists()  # the reader reports a broken link
-        (found if suffix in suffixes - UNREADABLE and is_file else others).append(path)
-    if others:
-        what = f"libsndfile cannot read {len(others)} files here, for example {others[0].name}"
-        warn(folder, what, hint="Convert them to WAV", stacklevel=2)
+    left_out: dict[str, str] = {}
+    paths = _files_below(os.fspath(folder), left_out)
+    found = []
+    for path in paths:
+        if reason := _why_not(path):
+            left_out[path] = reason
+        else:
+            found.append(Path(path))
+    what = describe_left_out(left_out, folder)
     if not found:
-        raise SdError(folder, "this folder has no sound file", hint="Check the path")
+        got = what or "no files"
+        raise SdError(folder, "sound files", need="one or more", got=got, hint="Check the path")
+    if what:
+        warn(folder, what, stacklevel=2)
     return sorted(found)
 
 
-def _files_below(folder: str | os.PathLike[str]) -> list[Path]:
-    """All files in a folder and below."""
-    paths: list[Path] = []
+def describe_left_out(reasons: Mapping[str, str], folder: str | os.PathLike[str]) -> str:
+    """Return how many files are left out, by reason, and which is the first; nothing if none is.
+
+    Examples
+    --------
+    >>> describe_left_out({"a/x.txt": ".txt", "a/y.txt": ".txt", "a/z": "without suffix"}, "a")
+    '3 files left out: 2 .txt, 1 without suffix; the first is x.txt'
+    """
+    if not reasons:
+        return ""
+    counts = Counter(reasons.values()).most_common()
+    parts = [f"{number} {reason}" for reason, number in counts[:MAX_REASONS]]
+    if rest := sum(number for _, number in counts[MAX_REASONS:]):
+        parts.append(f"{rest} others")
+    first = os.path.relpath(min(reasons), folder)
+    noun = "file" if len(reasons) == 1 else "files"
+    return f"{len(reasons)} {noun} left out: {', '.join(parts)}; the first is {first}"
+
+
+def _why_not(path: str) -> str:
+    """Why a file is no sound to take; nothing if it is one."""
+    suffix = os.path.splitext(path)[1].lower()
+    is_sound = suffix in SUFFIXES
+    try:
+        if not stat.S_ISREG(os.stat(path).st_mode):
+            return "pipes or devices"
+        if is_sound:
+            return ""
+        with open(path, "rb", 0) as file:
+            if container_of(file.read(HEAD_BYTES)):
+                return ""
+    except OSError:  # the reader reports a sound that is a broken link
+        return "" if is_sound else "unreadable"
+    return suffix or "without suffix"
+
+
+def _files_below(folder: str, unreadable: dict[str, str]) -> Iterable[str]:
+    """All files in a folder and below that are not hidden; folders that cannot be listed."""
+
+    def report(error: OSError) -> None:
+        unreadable[error.filename] = "unreadable"
+
     # Folders still to be entered: the real paths of each and of those above it.
-    above = {os.fspath(folder): {os.path.realpath(folder)}}
-    for place, below, names in os.walk(folder, followlinks=True):
+    above = {folder: {os.path.realpath(folder)}}
+    for place, below, names in os.walk(folder, onerror=report, followlinks=True):
         chain = above.pop(place)
         real = {name: os.path.realpath(os.path.join(place, name)) for name in below}
         below[:] = [name for name in below if real[name] not in chain]
         above |= {os.path.join(place, name): chain | {real[name]} for name in below}
-        paths += [Path(place, name) for name in names]
-    return paths
+        yield from (os.path.join(place, name) for name in names if not name.startswith("."))
 
 
 def as_word(text: str) -> str:

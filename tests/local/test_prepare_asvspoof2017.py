@@ -330,6 +330,17 @@ def test_sound_files_that_no_line_names_are_counted(corpus, tmp_path):
     one_says(said, "warning", f"{corpus}/ASVspoof2017_V2_dev", 2, "D_1000008.wav")
 
 
+def test_files_that_are_left_out_are_counted_by_reason(corpus, tmp_path):
+    folder = corpus / "ASVspoof2017_V2_dev"
+    for name in ("readme.txt", "a.txt", "list", ".hidden.txt"):
+        (folder / name).write_text("text")
+    (folder / "D_1000001.flac").write_bytes(b"fLaC")
+    said = prepared(corpus, tmp_path / "data")
+    words = [4, "2 .txt", "1 without suffix", "1 a second time", "D_1000001.flac"]
+    one_says(said, f"{folder}: ", *words)
+    assert "D_1000001.wav" in (tmp_path / "data/dev/wav.scp").read_text()
+
+
 def test_bonafide_is_genuine(corpus, tmp_path):
     lines = [line.replace("genuine", "bonafide") for line in PROTOCOLS["dev"]]
     path = write_protocol(corpus, "dev", lines)

@@ -4,6 +4,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 import soundfile
@@ -277,3 +278,29 @@ def test_phrases_differ_more_than_takes():
     ]
     assert np.std(np.mean(lengths, axis=1)) > np.mean(np.std(lengths, axis=1)) > 0
     assert np.min(lengths) > 1.4 * RATE_HZ and np.max(lengths) < 4.5 * RATE_HZ
+
+
+def test_pieces_of_a_recording_whose_header_claims_nothing_or_that_only_pyav_reads(tmp_path):
+    from prepare_mini_replay import Piece  # needs the path of local/
+
+    samples = 0.3 * np.random.default_rng(0).standard_normal((5 * RATE_HZ, 2)).clip(-3, 3)
+    soundfile.write(tmp_path / "a.wav", samples, RATE_HZ)
+    soundfile.write(tmp_path / "a.flac", samples, RATE_HZ)
+    data = bytearray((tmp_path / "a.flac").read_bytes())
+    data[21] &= 0xF0
+    data[22:26] = bytes(4)
+    (tmp_path / "unknown.flac").write_bytes(data)
+    with av.open(str(tmp_path / "a.m4a"), "w") as container:
+        stream = container.add_stream("alac", rate=RATE_HZ, layout="stereo")
+        planes = np.round(samples.T * 32768).clip(-32768, 32767).astype(np.int16)
+        for first in range(0, planes.shape[1], 4096):
+            block = np.ascontiguousarray(planes[:, first : first + 4096])
+            frame = av.AudioFrame.from_ndarray(block, "s16p", "stereo")
+            frame.sample_rate = RATE_HZ
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    expected = Piece(str(tmp_path / "a.wav"), 20000, 60000).read()
+    assert len(expected) == 40000
+    for name in ("a.flac", "unknown.flac", "a.m4a"):
+        piece = Piece(str(tmp_path / name), 20000, 60000).read()
+        np.testing.assert_allclose(piece, expected, atol=4e-5)  # one step of 16 bits

@@ -134,11 +134,27 @@ def test_names_of_files(tmp_path):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text("")
     (tmp_path / "link").symlink_to(tmp_path / "deep")
-    with pytest.warns(UserWarning, match=r"memo\.m4a"):
+    with pytest.warns(UserWarning, match=r"1 file left out: 1 \.txt; the first is notes\.txt"):
         found = find_sounds(tmp_path)
-    pairs = "a-1:a b:b _c:_c deep-er-x_y:deep d_e-1:d_e link-er-x_y:link"
+    pairs = "a-1:a b:b _c:_c deep-er-x_y:deep d_e-1:d_e link-er-x_y:link memo:memo"
     expected = {tuple(pair.split(":")) for pair in pairs.split()}
     assert {name_sound(path, tmp_path) for path in found} == expected
+
+
+def test_folders_hide_nothing(live, tmp_path):
+    """A sound by its first bytes is taken; what is left out is counted in one line."""
+    (live / "sp0-0.flac").rename(live / "sp0-0.recording")
+    for name in ("notes.txt", "sp1/notes.txt", "list.csv"):
+        (live / name).write_text("text")
+    shutil.copytree(live, tmp_path / "replayed")
+    folders = ("--genuine", live, "--replayed", tmp_path / "replayed")
+    result = prepare(*folders, tmp_path / "data")
+    assert result.returncode == 0, result.stderr
+    for folder in folders[1::2]:
+        what = f"warning: {folder}: 3 files left out: 2 .txt, 1 .csv; the first is list.csv"
+        assert result.stderr.count(what) == 1
+    paths = [path for n in SETS for path in words(tmp_path / f"data/{n}/wav.scp").values()]
+    assert len(paths) == 40 and any(path.endswith("sp0-0.recording") for path in paths)
 
 
 def test_simulation_of_a_data_directory(live, tmp_path):
