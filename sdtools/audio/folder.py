@@ -46,8 +46,8 @@ def find_sounds(folder: str | os.PathLike[str]) -> list[Path]:
             found.append(Path(path))
     what = describe_left_out(left_out, folder)
     if not found:
-        got = what or "no files"
-        raise SdError(folder, "sound files", need="one or more", got=got, hint="Check the path")
+        hint = f"{what}. Check the path" if what else "Check the path"
+        raise SdError(folder, "this folder has no sound file", hint=hint)
     if what:
         warn(folder, what, stacklevel=2)
     return sorted(found)

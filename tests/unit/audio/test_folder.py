@@ -63,9 +63,9 @@ def test_pipes_are_left_out(place):
 
 def test_a_folder_without_sound(place):
     make("notes.txt")
-    with fails(who=str(place), what="sound files") as info:
+    with fails(who=str(place), what="this folder has no sound file") as info:
         find_sounds(place)
-    assert info.value.got == "1 file left out: 1 .txt; the first is notes.txt"
+    assert info.value.hint.startswith("1 file left out: 1 .txt; the first is notes.txt.")
     with fails(who=f"{place}/none", what="no such folder"):
         find_sounds(f"{place}/none")
 
