@@ -23,7 +23,7 @@ from sdtools.errors import SdError
 from sdtools.scoring.calibration import NUM_FOLDS, independent_groups, spread_folds
 from sdtools.scoring.files import check_complete, read_pairs, read_utt2label
 from sdtools.tables.output import open_output
-from sdtools.tables.script_files import read_scp
+from sdtools.tables.script_files import index_pairs, read_scp
 
 
 class Development(NamedTuple):
@@ -63,7 +63,11 @@ def make(args: Namespace) -> None:
     utts, is_genuine, speakers = read_development(args.data)
     feats: dict[str, str] = {}
     for name in ("train", "dev"):
-        feats |= dict(read_scp(f"{args.data}/{name}/feats.scp"))
+        path = f"{args.data}/{name}/feats.scp"
+        feats |= index_pairs(read_scp(path), path)
+    if unlabelled := sorted(feats.keys() - set(utts)):
+        what, hint = f"{unlabelled[0]} has features and no label", "Add the label"
+        raise SdError(args.data, what, hint=hint)
     if missing := [utt for utt in utts if utt not in feats]:
         hint = "Compute the features again"
         raise SdError(args.data, f"{missing[0]} has a label and no features", hint=hint)

@@ -112,6 +112,9 @@ def read_eval(data, utts, llrs):
     if len(labelled) < len(utts):
         what = f"{len(utts) - len(labelled)} of {len(utts)} scores have no label and do not count"
         warn(path, what)
+    if unscored := sorted(labels.keys() - set(utts)):
+        what = f"{len(unscored)} of {len(labels)} utterances have no score and do not count"
+        warn(path, f"{what}; the first is {unscored[0]}")
     speaker_of = read_speakers(data / "eval", labels)
     is_genuine = np.array([labels[utts[i]] for i in labelled], bool)
     speakers = np.array([speaker_of[utts[i]] for i in labelled])

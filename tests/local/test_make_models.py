@@ -70,14 +70,26 @@ def test_one_speaker_is_folded_by_recording_with_a_warning(tmp_path):
     assert len(keys(out / "1/held_out.scp")) < 6
 
 
+@pytest.mark.parametrize("table", ["utt2label", "utt2spk", "feats.scp"])
+@pytest.mark.parametrize("is_twice", [False, True])
+def test_tables_that_do_not_fit_are_one_line(tmp_path, table, is_twice):
+    for name, speakers in (("train", "abc"), ("dev", "de")):
+        write_data(tmp_path / "data" / name, speakers)
+    path = tmp_path / "data/dev" / table
+    first, rest = path.read_text().split("\n", 1)
+    path.write_text(f"{first}\n{rest}{first}\n" if is_twice else rest)
+    result = run_script(LOCAL / "make_folds.py", tmp_path / "data", tmp_path / "folds")
+    assert (result.returncode, result.stdout, result.stderr.count("\n")) == (1, "", 1)
+    assert "d-dev-genuine0" in result.stderr
+
+
 def test_what_cannot_be_folded_is_one_line(tmp_path):
     data = tmp_path / "data"
     for name, label in (("train", "genuine"), ("dev", "spoof")):
         write_data(data / name, "a", per_class=1)
-        lines = (data / name / "utt2label").read_text().splitlines(keepends=True)
-        (data / name / "utt2label").write_text(
-            "".join(x for x in lines if x.endswith(f" {label}\n"))
-        )
+        for table in ("utt2label", "feats.scp"):
+            lines = (data / name / table).read_text().splitlines(keepends=True)
+            (data / name / table).write_text("".join(x for x in lines if f"-{label}" in x))
     result = run_script(LOCAL / "make_folds.py", data, tmp_path / "folds")
     assert result.returncode == 1 and "Add recordings" in result.stderr.splitlines()[-1]
     for name in ("train", "dev"):
