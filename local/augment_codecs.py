@@ -22,6 +22,7 @@ from sdtools.replay.simulation import CODECS, store
 from sdtools.tables.script_files import index_pairs, read_scp
 
 CHOICES = CODECS[1:]  # the first one codes nothing
+NAMES = {"ogg": "vorbis", "g711": "alaw"}  # as sd-detect calls them
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -75,7 +76,7 @@ def add_copies(folder: Path, codecs: Sequence[str]) -> None:
                 for table in tables.values():
                     table[utt] = table[entry.key]
                 tables["wav.scp"][utt] = os.fspath(path)
-                tables["utt2coding"][utt] = codec
+                tables["utt2coding"][utt] = NAMES.get(codec, codec)
     write_data_dir(folder, tables)
     SCRIPT.note(f"{folder}: {len(made)} copies of {len(utts)} recordings ({', '.join(codecs)})")
 

@@ -13,14 +13,17 @@ from __future__ import annotations
 
 from argparse import Namespace
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 from make_folds import read_development, read_speakers
 from script import Script
 
+from sdtools.audio.decoding import load_audio
 from sdtools.audio.entries import AudioOptions
 from sdtools.detect.model import write_model
+from sdtools.detect.quality import Ranges, measure
 from sdtools.errors import SdError, as_sd_error, warn
 from sdtools.options import load_settings
 from sdtools.scoring.calibration import calibrate, independent_groups
@@ -30,7 +33,10 @@ from sdtools.scoring.files import parse_number, read_utt2label, write_scores
 from sdtools.scoring.fusion import apply_fusion
 from sdtools.scoring.fusion_file import read_fusion
 from sdtools.scoring.trials import join_scores
+from sdtools.tables.script_files import read_scp
 from sdtools.tables.table import open_table
+
+MAX_RECORDINGS = 500  # measured to compare others with; a few minutes of sound are enough
 
 
 def read_values(path, kind):
@@ -72,7 +78,21 @@ def read_members(path):
     return fusion, members
 
 
-def make_model(data, experiment, name, options):
+def measure_recordings(folders):
+    """Ranges of up to `MAX_RECORDINGS` sound files of data directories; None if they have none."""
+    paths, codecs = [], set()
+    for folder in folders:
+        if (folder / "wav.scp").is_file():
+            paths += [path for _, path in read_scp(str(folder / "wav.scp"))]
+        if (folder / "utt2coding").is_file():
+            codecs |= {codec for _, codec in read_scp(str(folder / "utt2coding"))}
+    paths = [path for path in paths if not path.endswith("|")]
+    step = max(1, -(-len(paths) // MAX_RECORDINGS))
+    qualities = [measure(*load_audio(path, channel=0)) for path in paths[::step]]
+    return Ranges.of(qualities, codecs - {"-"}) if qualities else None
+
+
+def make_model(data, experiment, name, options, recordings):
     """Make one model directory, and the scores that it gives eval."""
     system, members = experiment.system(name), [name]
     if system.is_fusion:
@@ -98,6 +118,8 @@ def make_model(data, experiment, name, options):
         "trained_on": count_data([data / members[0] / part for part in ("train", "dev")]),
         "deployment": deployment.to_json(),
     }
+    if recordings:
+        about["recordings"] = asdict(recordings)
     sources = {member: folder.path for member, folder in folders.items()}
     write_model(system.model, sources, confs, fusion, about)
 
@@ -123,10 +145,11 @@ def read_eval(data, utts, llrs):
 
 def make_models(args: Namespace) -> None:
     """Make a model of each system; problems name it."""
+    recordings = measure_recordings([args.data / part for part in ("train", "dev")])
     for name in args.systems:
         try:
             with SCRIPT.warnings(name):
-                make_model(args.data, Experiment(args.exp), name, args)
+                make_model(args.data, Experiment(args.exp), name, args, recordings)
         except (ValueError, OSError) as error:
             raise as_sd_error(error).within(name) from error
 

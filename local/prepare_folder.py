@@ -35,7 +35,7 @@ RATE_HZ = 16000
 MINUTE_SEC = 60
 MAX_NAMES = 20  # of recordings in a message
 MIN_SEC = 0.021  # one frame of the recipes, and what resampling may take off
-RESERVED = ("spk", "dur", "frames")  # utt2<column> would be another table
+RESERVED = ("spk", "dur", "frames", "coding")  # utt2<column> would be another table
 Recordings = dict[str, dict[str, str]]  # {utterance: {"file", "label", "speaker", conditions}}
 
 
@@ -231,6 +231,8 @@ def convert(recordings: Recordings, folder: Path) -> int:
     for utt, row in recordings.items():
         row["file"] = check_path(os.path.abspath(row["file"]))
         header = read_header(row["file"])
+        if header.is_lossy:
+            row["coding"] = header.codec
         if (header.rate_hz, header.num_channels) == (RATE_HZ, 1):
             continue
         samples, rate_hz = load_audio(row["file"], channel=0)
@@ -239,6 +241,9 @@ def convert(recordings: Recordings, folder: Path) -> int:
         row["file"] = str((folder / f"{utt.replace('/', '_')}.wav").resolve())
         write_audio(row["file"], samples / max(1.0, np.abs(samples).max()), RATE_HZ)
         num_converted += 1
+    if any("coding" in row for row in recordings.values()):
+        for row in recordings.values():
+            row.setdefault("coding", "-")
     return num_converted
 
 

@@ -13,7 +13,7 @@ from sdtools.audio.decoding import read_windows
 from sdtools.audio.streaming import parse_raw
 from sdtools.detect.model import Model
 from sdtools.detect.policy import BAYES, Policy
-from sdtools.detect.quality import Quality, measure
+from sdtools.detect.quality import Quality, find_doubts, measure
 from sdtools.detect.recordings import Recording
 from sdtools.errors import SdError, UsageError, as_sd_error
 from sdtools.scoring.json_files import to_word
@@ -245,7 +245,8 @@ def _judge_segment(
 ) -> Judgement:
     """Judge samples (num_samples,) unless they cannot be used."""
     quality = measure(samples, rate_hz)
-    doubts = quality.doubts(model.sample_rate_hz)
+    codec = segment.codec if segment.is_lossy else ""
+    doubts = find_doubts(quality, model.sample_rate_hz, codec, model.recordings)
     further = model.doubt_of_rate(rate_hz), model.doubt_of_silence(quality.digital_silence)
     doubts += [doubt for doubt in further if doubt]
     if model.deployment and (failures := model.deployment.failures):

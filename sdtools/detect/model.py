@@ -21,7 +21,7 @@ import numpy as np
 from sdtools import __version__
 from sdtools.audio.decoding import RATES_HZ
 from sdtools.audio.entries import AudioOptions
-from sdtools.detect.quality import measure
+from sdtools.detect.quality import Ranges, measure
 from sdtools.errors import SdError, warn
 from sdtools.features.front_ends import load_front_ends, skips_silence
 from sdtools.features.postprocess import PostOptions, postprocess
@@ -80,6 +80,8 @@ class Model:
         Whether `extract` leaves out frames of digital silence.
     deployment
         Its thresholds and what they cost; None in models of older versions.
+    recordings
+        Ranges of the recordings that it was trained on; None if they were not measured.
 
     Examples
     --------
@@ -98,6 +100,7 @@ class Model:
     sample_rate_hz: int
     skips_silence: bool
     deployment: Deployment | None = None
+    recordings: Ranges | None = None
 
     def score(
         self,
@@ -108,7 +111,7 @@ class Model:
     ) -> float:
         """Calibrated log-likelihood ratio of a recording; positive for genuine speech.
 
-        Warns if the recording is resampled to the model's rate.
+        Warns if the recording is resampled from a lower rate.
 
         Parameters
         ----------
@@ -163,8 +166,11 @@ class Model:
             raise SdError(who, "sample rate", got=f"{sample_rate_hz} Hz", need=need, hint=hint)
 
     def doubt_of_rate(self, sample_rate_hz: int) -> str:
-        """What to doubt in the score of a recording of this rate; empty if there is nothing."""
-        if sample_rate_hz == self.sample_rate_hz:
+        """What to doubt in the score of a recording of this rate; empty if there is nothing.
+
+        A higher rate hardly matters, see docs/conditions.md.
+        """
+        if sample_rate_hz >= self.sample_rate_hz:
             return ""
         rate, own_rate = (f"{hz / 1000:g} kHz" for hz in (sample_rate_hz, self.sample_rate_hz))
         return f"resampled from {rate}; the model was trained on {own_rate} recordings"
@@ -276,7 +282,8 @@ def load_model(path: str | os.PathLike[str]) -> Model:
     deployment = None
     if "deployment" in about:
         deployment = Deployment.from_json(Fields(about["deployment"]))
-    model = Model(str(folder), about, systems, extract, fusion, rate_hz, skips, deployment)
+    usual = Ranges.from_json(Fields(about["recordings"])) if "recordings" in about else None
+    model = Model(str(folder), about, systems, extract, fusion, rate_hz, skips, deployment, usual)
     noise = np.random.default_rng(0).standard_normal(rate_hz // 2) * 0.1
     model.score_unchecked(noise, rate_hz)  # raises if the parts do not fit together
     return model
@@ -301,6 +308,8 @@ def _read_about(folder: Path) -> dict[str, Any]:
             thresholds = values.object("thresholds").object("thresholds")
             for name in thresholds.values:
                 thresholds.object(name).extended("threshold")
+        if "recordings" in about:
+            Ranges.from_json(values.object("recordings"))
         files = values.object("files")
         for name in files.values:
             files.text(name)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from sdtools.errors import SdError
 from sdtools.features.samples import num_frames
 from sdtools.features.silence import FrameGrid, find_silence
+from sdtools.scoring.json_files import Fields
 
 FRAME_SEC = 0.02
 SPECTRUM_SEC = 0.032
@@ -19,6 +22,8 @@ QUIET_DBFS = -50.0
 MAX_CLIPPED = 0.001
 BAND_DB = -60.0
 NARROW_SHARE = 0.7
+RANGES = ("duration_sec", "level_dbfs", "bandwidth_hz")
+USUAL_LEVEL_DB, USUAL_BAND = 12.0, 0.85  # below the training recordings, from which scores move
 
 
 @dataclass(frozen=True)
@@ -59,20 +64,101 @@ class Quality:
             return f"silence: {100 * self.sounding:.0f} % of it is above {SILENCE_DBFS:g} dBFS"
         return ""
 
-    def doubts(self, sample_rate_hz: int) -> list[str]:
-        """Why a score of a model of this rate is less reliable than on the model's own data."""
-        doubts = []
-        if self.duration_sec < SHORT_SEC:
-            doubts.append(f"short ({self.duration_sec:.2f} s)")
-        if self.clipped > MAX_CLIPPED:
-            doubts.append(f"clipped ({100 * self.clipped:.1f} % of samples)")
-        if self.level_dbfs < QUIET_DBFS:
-            doubts.append(f"quiet ({self.level_dbfs:.0f} dBFS)")
-        if self.sounding < LOW_SPEECH_SHARE:
-            doubts.append(f"mostly silence ({100 * self.sounding:.0f} % of it is sound)")
-        if self.bandwidth_hz < NARROW_SHARE * sample_rate_hz / 2:
-            doubts.append(f"narrow-band (nothing above {self.bandwidth_hz / 1000:.1f} kHz)")
-        return doubts
+
+@dataclass(frozen=True)
+class Ranges:
+    """Figures of the recordings that a model was trained on: their 1st and 99th percentiles.
+
+    Parameters
+    ----------
+    num_recordings
+        How many were measured.
+    duration_sec, level_dbfs, bandwidth_hz
+        As in `Quality`.
+    codecs
+        Lossy codecs among them.
+    """
+
+    num_recordings: int
+    duration_sec: tuple[float, float]
+    level_dbfs: tuple[float, float]
+    bandwidth_hz: tuple[float, float]
+    codecs: tuple[str, ...]
+
+    @classmethod
+    def of(cls, qualities: Sequence[Quality], codecs: Iterable[str]) -> Ranges:
+        """Ranges of measured recordings.
+
+        Examples
+        --------
+        >>> Ranges.of([Quality(s, -20.0, 0.0, 1.0, 7900.0, 0.0) for s in (2, 3)], []).duration_sec
+        (2.01, 2.99)
+        """
+        pairs = {}
+        for name in RANGES:
+            low, high = np.percentile([getattr(quality, name) for quality in qualities], (1, 99))
+            pairs[name] = (round(float(low), 3), round(float(high), 3))
+        return cls(len(qualities), **pairs, codecs=tuple(sorted(set(codecs))))
+
+    @classmethod
+    def from_json(cls, fields: Fields) -> Ranges:
+        """The ranges as model.json has them.
+
+        Raises
+        ------
+        SdError
+            If a field is missing or of another kind.
+        """
+        pairs = {}
+        for name in RANGES:
+            numbers = fields.numbers(name)
+            if len(numbers) != 2:
+                raise SdError(fields.place(name), got=f"{len(numbers)} numbers", need="2")
+            pairs[name] = (numbers[0], numbers[1])
+        codecs = tuple(fields.texts("codecs"))
+        return cls(fields.integer("num_recordings"), **pairs, codecs=codecs)
+
+
+def find_doubts(
+    quality: Quality, sample_rate_hz: int, codec: str, usual: Ranges | None
+) -> list[str]:
+    """Why a score is less reliable than on recordings like the model's own.
+
+    docs/conditions.md measures what each condition does to scores.
+
+    Parameters
+    ----------
+    quality
+        Of the recording.
+    sample_rate_hz
+        Of the model.
+    codec
+        Lossy codec of the recording; empty if there is none.
+    usual
+        Of the training recordings; None if they are unknown.
+    """
+    shortest_sec, quietest_dbfs = SHORT_SEC, QUIET_DBFS
+    narrowest_hz = NARROW_SHARE * sample_rate_hz / 2
+    codecs: tuple[str, ...] = ()
+    if usual:
+        shortest_sec = usual.duration_sec[0]
+        quietest_dbfs = usual.level_dbfs[0] - USUAL_LEVEL_DB
+        narrowest_hz = USUAL_BAND * min(usual.bandwidth_hz[0], sample_rate_hz / 2)
+        codecs = usual.codecs
+    doubts = []
+    if quality.duration_sec < shortest_sec:
+        doubts.append(f"short ({quality.duration_sec:.2f} s)")
+    if quality.clipped > MAX_CLIPPED:
+        doubts.append(f"clipped ({100 * quality.clipped:.1f} % of samples)")
+    if quality.level_dbfs < quietest_dbfs:
+        doubts.append(f"quiet ({quality.level_dbfs:.0f} dBFS)")
+    if quality.sounding < LOW_SPEECH_SHARE:
+        doubts.append(f"mostly silence ({100 * quality.sounding:.0f} % of it is sound)")
+    if quality.bandwidth_hz < narrowest_hz:
+        doubts.append(f"narrow-band (nothing above {quality.bandwidth_hz / 1000:.1f} kHz)")
+    if codec and codec not in codecs:
+        doubts.append(f"lossy codec ({codec})")
+    return doubts
 
 
 def measure(samples: np.ndarray, sample_rate_hz: int) -> Quality:

@@ -35,7 +35,7 @@ def test_each_recording_gets_a_copy_by_codec_with_its_values(data):
     for name in ("wav.scp", "utt2spk", "utt2label", "utt2coding"):
         assert [key for key, _ in lines(data / name)] == rows
     assert [label for _, label in lines(data / "utt2label")] == ["genuine"] * 3 + ["spoof"] * 3
-    assert [coding for _, coding in lines(data / "utt2coding")] == ["-", "g711", "opus"] * 2
+    assert [coding for _, coding in lines(data / "utt2coding")] == ["-", "alaw", "opus"] * 2
     assert (data / "spk2utt").read_text().startswith("s1 s1-a s1-a-g711 s1-a-opus\n")
     wavs = dict(lines(data / "wav.scp"))
     source = soundfile.read(wavs["s1-a"])[0]

@@ -119,12 +119,11 @@ def test_prior_and_costs(detector):
 
 
 def test_channels_rate_and_silence(detector, capsys):
-    """Both channels by default, one of them silent; resampling is a doubt, not a warning."""
+    """Both channels by default, one of them silent; a higher rate is no doubt."""
     assert run("model", "zoo/stereo.wav") == 0
     captured = capsys.readouterr()
     one, other = captured.out.splitlines()
-    assert one.startswith("zoo/stereo.wav [channel 0]: ")
-    assert one.endswith("; resampled from 48 kHz; the model was trained on 16 kHz recordings")
+    assert one.startswith("zoo/stereo.wav [channel 0]: ") and "kHz" not in one
     assert other == "zoo/stereo.wav [channel 1]: no score, digital silence throughout"
     assert "WARNING" not in captured.err
     assert run("--channel=1", "model", "zoo/stereo.wav") == 0

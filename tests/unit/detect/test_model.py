@@ -105,23 +105,23 @@ def lfcc(parts, tmp_path):
 
 
 @pytest.mark.parametrize(("rate_hz", "up", "down"), [(48000, 1, 3), (44100, 160, 441)])
-def test_other_rates_are_resampled_with_a_warning(lfcc, rate_hz, up, down):
+def test_higher_rates_are_resampled(lfcc, rate_hz, up, down):
+    """Without a warning: docs/conditions.md shows that this hardly moves a score."""
     samples = 0.1 * np.random.default_rng(0).standard_normal(rate_hz)
-    with pytest.warns(SdWarning) as warnings:
-        llr = lfcc.score(samples, rate_hz)
+    llr = lfcc.score(samples, rate_hz)
     assert llr == lfcc.score(resample_poly(samples, up, down), RATE_HZ)
-    (warning,) = warnings
-    assert f"resampled from {rate_hz / 1000:g} kHz" in warning.message.what
-    assert warning.filename == __file__
 
 
 def test_lower_rates_have_to_be_allowed(lfcc):
     samples = signal(0)
     with fails(who="Model.score", what="sample rate", got="8000 Hz", need=re.compile("16000 Hz")):
         lfcc.score(samples, 8000)
-    with pytest.warns(SdWarning, match="resampled from 8 kHz"):
+    with pytest.warns(SdWarning) as warnings:
         llr = lfcc.score(samples, 8000, allow_narrowband=True)
     assert llr == lfcc.score(resample_poly(samples, 2, 1), RATE_HZ)
+    (warning,) = warnings
+    assert "resampled from 8 kHz" in warning.message.what
+    assert warning.filename == __file__
 
 
 @pytest.mark.parametrize("rate_hz", [0, -16000, 16000.5, float("nan"), 10**6])

@@ -1,14 +1,20 @@
 """What is measured of a recording, on sounds whose figures are known."""
 
+import json
+from dataclasses import asdict, replace
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.signal import resample_poly
 
-from sdtools.detect.quality import MAX_CLIPPED, measure
+from sdtools.detect.quality import MAX_CLIPPED, Quality, Ranges, find_doubts, measure
+from sdtools.errors import SdError
+from sdtools.scoring.json_files import Fields
 
 RATE_HZ = 16000
+LOW_AND_HIGH = ((2.0, -30.0, 7000.0), (4.0, -20.0, 7900.0))
 
 
 def noise(seconds, seed=0, rms=0.05):
@@ -28,7 +34,7 @@ def test_clipping_is_runs_at_full_scale():
     cut = np.clip(1.25 * x, -1, 1)
     expected = 1 - 2 * np.arcsin(0.8) / np.pi
     assert measure(cut, RATE_HZ).clipped == pytest.approx(expected, abs=0.01)
-    assert "clipped (40.6 % of samples)" in measure(cut, RATE_HZ).doubts(RATE_HZ)
+    assert "clipped (40.6 % of samples)" in find_doubts(measure(cut, RATE_HZ), RATE_HZ, "", None)
     assert measure(0.3 * cut, RATE_HZ).clipped == 0  # far from full scale nobody can tell
     assert measure(0.99 * x, RATE_HZ).clipped < MAX_CLIPPED
 
@@ -42,14 +48,14 @@ def test_bandwidth(rate_hz, model_hz, is_narrow):
     x = resample_poly(noise(1), rate_hz // RATE_HZ, 1)
     q = measure(x, rate_hz)
     assert 7800 < q.bandwidth_hz < 10500
-    assert any("narrow-band" in doubt for doubt in q.doubts(model_hz)) == is_narrow
+    assert any("narrow-band" in doubt for doubt in find_doubts(q, model_hz, "", None)) == is_narrow
 
 
 def test_a_telephone_band_is_seen():
     x = np.round(resample_poly(resample_poly(noise(2), 1, 2), 2, 1) * 2**15) / 2**15
     q = measure(x, RATE_HZ)
     assert 3900 < q.bandwidth_hz < 5300
-    (doubt,) = q.doubts(RATE_HZ)
+    (doubt,) = find_doubts(q, RATE_HZ, "", None)
     assert doubt.startswith("narrow-band (nothing above ")
 
 
@@ -72,11 +78,43 @@ def test_what_cannot_be_judged(samples, reason):
     assert measure(samples, RATE_HZ).unusable_reason == reason
 
 
-def test_doubts():
-    speech = np.concatenate([noise(0.4), np.zeros(5 * RATE_HZ)])
-    assert measure(speech, RATE_HZ).doubts(RATE_HZ) == ["mostly silence (7 % of it is sound)"]
-    assert measure(noise(0.5), RATE_HZ).doubts(RATE_HZ) == ["short (0.50 s)"]
-    assert measure(noise(2, rms=0.001), RATE_HZ).doubts(RATE_HZ) == ["quiet (-60 dBFS)"]
+@pytest.mark.parametrize(
+    ("samples", "codec", "doubts"),
+    [
+        (np.append(noise(0.4), np.zeros(5 * RATE_HZ)), "", ["mostly silence (7 % of it is sound)"]),
+        (noise(0.5), "", ["short (0.50 s)"]),
+        (noise(2, rms=0.001), "", ["quiet (-60 dBFS)"]),
+        (noise(2), "opus", ["lossy codec (opus)"]),
+    ],
+)
+def test_doubts_of_a_model_whose_recordings_are_unknown(samples, codec, doubts):
+    assert find_doubts(measure(samples, RATE_HZ), RATE_HZ, codec, None) == doubts
+
+
+def test_doubts_compare_with_the_training_recordings():
+    low, high = (Quality(s, level, 0.0, 1.0, hz, 0.0) for s, level, hz in LOW_AND_HIGH)
+    usual = Ranges.of([low] * 50 + [high] * 50, ["opus", "mp3", "opus"])
+    assert usual == Ranges(100, (2, 4), (-30, -20), (7000, 7900), ("mp3", "opus"))
+    assert Ranges.from_json(Fields(json.loads(json.dumps(asdict(usual))))) == usual
+
+    def doubts(codec="", **changes):
+        quality = replace(low, **changes)
+        return [doubt.split(" (")[0] for doubt in find_doubts(quality, RATE_HZ, codec, usual)]
+
+    assert doubts() == doubts("opus") == doubts(duration_sec=60.0, level_dbfs=-5.0) == []
+    assert doubts(duration_sec=1.9) == ["short"]
+    assert doubts(level_dbfs=-41.0) == [] and doubts(level_dbfs=-43.0) == ["quiet"]
+    assert doubts(bandwidth_hz=6000.0) == [] and doubts(bandwidth_hz=5900.0) == ["narrow-band"]
+    assert doubts("aac") == ["lossy codec"]
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("codecs", "opus"), ("level_dbfs", [1]), ("num_recordings", None)]
+)
+def test_damaged_ranges_are_refused(name, value):
+    record = json.loads(json.dumps(asdict(Ranges(1, (2, 4), (-30, -20), (7000, 7900), ()))))
+    with pytest.raises(SdError, match=name):
+        Ranges.from_json(Fields({**record, name: value}))
 
 
 @pytest.mark.parametrize("value", [0, 0.3])
