@@ -11,7 +11,7 @@ from pathlib import Path
 
 from script import Script
 
-from sdtools.errors import SdError
+from sdtools.errors import warn
 from sdtools.scoring.deployment import read_deployment
 
 
@@ -19,8 +19,8 @@ def show(args: Namespace) -> None:
     """Read and print; warnings come last."""
     deployment = read_deployment(args.model / "model.json")
     if deployment is None:
-        what, hint = "no error rates in this model", "Make it again"
-        raise SdError(args.model, what, hint=hint)
+        warn(args.model, "a model of an older version has no error rates", hint="Run stage 5 again")
+        return
     print(f"\nModel {args.model}, for sd-detect\n")
     print("\n".join(deployment.lines()))
     for text in deployment.warnings:
