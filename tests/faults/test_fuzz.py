@@ -1058,7 +1058,7 @@ def data_readers():
     calls = [script(prepare, "c", "data")]
     calls += [
         lambda name=name: prepare.read_protocol(
-            Path(name), next(s for s in prepare.SETS if s in name)
+            Path(name), next(s for s in prepare.SETS if s in name), []
         )
         for name in protocols
     ]
