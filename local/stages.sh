@@ -96,7 +96,7 @@ make_models() { # of the note; for sd-detect
 show_models() { # what the decisions of the models cost
   local system
   for system in $deployed; do
-    if [ -e exp/"$system"/model ]; then
+    if [ -e exp/"$system"/model/model.json ]; then
       local/show_model.py exp/"$system"/model
     else
       log "exp/$system/model does not exist. Run stage 5 to make it."
