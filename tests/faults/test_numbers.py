@@ -40,6 +40,7 @@ SOUNDS = {
     "plain": 0.1 * NOISE,
 }
 TOO_LOUD = {"huge", "large", "too_huge", "alternating_beyond_full_scale"}
+SILENT = {"silent", "constant", "one_silent_frame", "impulse", "dc_and_impulse", "step"}
 FEATURES = {  # name: command and options; their outputs
     **{
         f"iir_{order}": ["compute_feats", "--features=cf,cm,cfcm", f"--orders={order}"]
@@ -90,22 +91,27 @@ def matrices(path):
         return {entry.key: entry.load() for entry in table}
 
 
+@pytest.mark.parametrize("skips_silence", [False, True])
 @pytest.mark.parametrize("name", FEATURES)
-def test_features_are_finite_or_the_sound_is_skipped(sounds, commands, tmp_path, fault, name):
+def test_features_are_finite_or_the_sound_is_skipped(
+    sounds, commands, tmp_path, fault, name, skips_silence
+):
     command, *options = FEATURES[name]
+    options.append(f"--skip-digital-silence={skips_silence}")
     holes = {"compute_feats": "{feature}{order}", "compute_modulation_feats": "{feature}"}.get(
         command, ""
     )
     out = f"ark:{tmp_path}/x{holes}.ark"
     with fault("number", len(SOUNDS)):
         result = commands.call(
-            command, "--print-args=false", "--max-skip=7", *options, "scp:wav.scp", out, cwd=sounds
+            command, "--print-args=false", "--max-skip=99", *options, "scp:wav.scp", out, cwd=sounds
         )
         assert result.status == 0 and not re.search("Traceback|encountered|ERROR", result.err), (
             result
         )
         skipped = {"short_of_a_frame", *TOO_LOUD}
         skipped |= {"one_frame", "one_silent_frame"} if name == "cqcc" else set()
+        skipped |= SILENT if skips_silence else set()
         assert set(re.findall(r"WARNING .* skipped (\w+) ", result.err)) == skipped
         assert (
             f"done {len(SOUNDS) - len(skipped)} of {len(SOUNDS)}, {len(skipped)} skipped"
