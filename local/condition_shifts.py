@@ -2,7 +2,8 @@
 """Print how far codecs, bands, levels, silence, lengths and rates move the LLRs of a model.
 
 Each recording is judged as it is and under each condition. The table shows the median shift of the
-LLR, the median and the 90th percentile of its size, and the share of changed decisions.
+LLR, the median and the 90th percentile of its size, the share of changed decisions, and the share
+of recordings that sd-detect doubts.
 
 Example: local/condition_shifts.py exp/fusion/model scp:data/eval/wav.scp
 """
@@ -16,17 +17,20 @@ from scipy.signal import firwin, lfilter
 from script import Script, whole_number
 
 from sdtools.audio.decoding import load_audio
+from sdtools.detect.detection import find_all_doubts
 from sdtools.detect.model import load_model
+from sdtools.detect.quality import measure
 from sdtools.detect.recordings import find_recordings
 from sdtools.errors import SdError
 from sdtools.replay.simulation import CODECS, resample, store
 
 Samples = np.ndarray
+LOSSY = {"mp3": "mp3", "ogg": "vorbis", "opus": "opus", "g711": "alaw"}
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the command line."""
-    SCRIPT.run(measure, argv)
+    SCRIPT.run(compare, argv)
 
 
 def command_line() -> Script:
@@ -40,28 +44,35 @@ def command_line() -> Script:
     return script
 
 
-def measure(args: Namespace) -> None:
+def compare(args: Namespace) -> None:
     """Judge each recording under each condition, print the table."""
     model = load_model(args.model)
     rate_hz = model.sample_rate_hz
     llrs: dict[str, list[float]] = {}
+    are_doubted: dict[str, list[bool]] = {}
     for recording in itertools.islice(find_recordings(args.recordings)[0], args.num):
         samples, own_hz = load_audio(recording.file, channel=0)
         if own_hz != rate_hz:
             raise SdError(recording.file, "sample rate", got=f"{own_hz} Hz", need=f"{rate_hz} Hz")
         for name, changed, changed_hz in conditions(samples, rate_hz):
             llrs.setdefault(name, []).append(model.score_unchecked(changed, changed_hz))
+            codec = LOSSY.get(name.removeprefix("codec "), "")
+            doubts = find_all_doubts(model, measure(changed, changed_hz), changed_hz, codec)
+            are_doubted.setdefault(name, []).append(bool(doubts))
     if not llrs:
         raise SdError("recordings", got="none", need="one or more")
     before = np.array(llrs.pop("as it is"))
     print(f"{len(before)} recordings, LLR {np.median(before):+.2f} in the median")
-    print("\n| condition | median shift | median size | 90 % size | decisions changed |")
-    print("|---|---:|---:|---:|---:|")
+    doubted = np.mean(are_doubted["as it is"])
+    print(f"as they are, sd-detect doubts {doubted:.0%} of them")
+    print("\n| condition | median shift | median size | 90 % size | decisions changed | doubted |")
+    print("|---|---:|---:|---:|---:|---:|")
     for name, values in llrs.items():
         shift = np.array(values) - before
         size, high = np.percentile(np.abs(shift), [50, 90])
         changed = np.mean((np.array(values) >= 0) != (before >= 0))
-        print(f"| {name} | {np.median(shift):+.2f} | {size:.2f} | {high:.2f} | {changed:.0%} |")
+        words = f"{np.median(shift):+.2f} | {size:.2f} | {high:.2f} | {changed:.0%}"
+        print(f"| {name} | {words} | {np.mean(are_doubted[name]):.0%} |")
 
 
 def conditions(samples: Samples, rate_hz: int) -> Iterator[tuple[str, Samples, int]]:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from argparse import Namespace
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 
@@ -36,7 +37,9 @@ from sdtools.scoring.trials import join_scores
 from sdtools.tables.script_files import read_scp
 from sdtools.tables.table import open_table
 
-MAX_RECORDINGS = 500  # measured to compare others with; a few minutes of sound are enough
+MAX_RECORDINGS = (
+    300  # of a class, measured to compare others with; a few minutes of sound are enough
+)
 
 
 def read_values(path, kind):
@@ -79,17 +82,33 @@ def read_members(path):
 
 
 def measure_recordings(folders):
-    """Ranges of up to `MAX_RECORDINGS` sound files of data directories; None if they have none."""
-    paths, codecs = [], set()
+    """Ranges that the sound files of both classes have in common; None without sound files."""
+    files = {True: [], False: []}
     for folder in folders:
-        if (folder / "wav.scp").is_file():
-            paths += [path for _, path in read_scp(str(folder / "wav.scp"))]
-        if (folder / "utt2coding").is_file():
-            codecs |= {codec for _, codec in read_scp(str(folder / "utt2coding"))}
-    paths = [path for path in paths if not path.endswith("|")]
-    step = max(1, -(-len(paths) // MAX_RECORDINGS))
-    qualities = [measure(*load_audio(path, channel=0)) for path in paths[::step]]
-    return Ranges.of(qualities, codecs - {"-"}) if qualities else None
+        if not (folder / "wav.scp").is_file():
+            return None
+        labels = read_utt2label(f"{folder}/utt2label")
+        codings = folder / "utt2coding"
+        codecs = dict(read_scp(str(codings))) if codings.is_file() else {}
+        for utt, path in read_scp(f"{folder}/wav.scp"):
+            if utt in labels and not path.endswith("|"):
+                files[labels[utt]].append((path, codecs.get(utt, "-")))
+    if not all(files.values()):
+        return None
+    genuine, spoof = (measure_class(files[label]) for label in (True, False))
+    return genuine.common(spoof) if genuine and spoof else None
+
+
+def measure_class(files):
+    """Ranges of sound files and their codecs, of up to `MAX_RECORDINGS` of them."""
+    step = -(-len(files) // MAX_RECORDINGS)
+    qualities = []
+    for path, _ in files[::step]:
+        with suppress(SdError):  # a recording that the features skipped, too
+            qualities.append(measure(*load_audio(path, channel=0)))
+    if not qualities:
+        return None
+    return Ranges.of(qualities, {codec for _, codec in files} - {"-"})
 
 
 def make_model(data, experiment, name, options, recordings):

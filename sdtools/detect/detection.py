@@ -240,15 +240,19 @@ def judge_at_once(
     return given()
 
 
+def find_all_doubts(model: Model, quality: Quality, rate_hz: int, codec: str) -> list[str]:
+    """What to doubt in a score of this model, for a recording of this rate and lossy codec."""
+    doubts = find_doubts(quality, model.sample_rate_hz, codec, model.recordings)
+    further = model.doubt_of_rate(rate_hz), model.doubt_of_silence(quality.digital_silence)
+    return [*doubts, *filter(None, further)]
+
+
 def _judge_segment(
     model: Model, segment: Segment, samples: np.ndarray, rate_hz: int, options: DetectOptions
 ) -> Judgement:
     """Judge samples (num_samples,) unless they cannot be used."""
     quality = measure(samples, rate_hz)
-    codec = segment.codec if segment.is_lossy else ""
-    doubts = find_doubts(quality, model.sample_rate_hz, codec, model.recordings)
-    further = model.doubt_of_rate(rate_hz), model.doubt_of_silence(quality.digital_silence)
-    doubts += [doubt for doubt in further if doubt]
+    doubts = find_all_doubts(model, quality, rate_hz, segment.codec if segment.is_lossy else "")
     if model.deployment and (failures := model.deployment.failures):
         doubts.append(f"the model's calibration failed its eval ({failures[0]})")
     llr = None

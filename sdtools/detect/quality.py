@@ -23,7 +23,7 @@ MAX_CLIPPED = 0.001
 BAND_DB = -60.0
 NARROW_SHARE = 0.7
 RANGES = ("duration_sec", "level_dbfs", "bandwidth_hz")
-USUAL_LEVEL_DB, USUAL_BAND = 12.0, 0.85  # below the training recordings, from which scores move
+USUAL_LEVEL_DB, USUAL_BAND = 25.0, 0.85  # below the training recordings, from which scores move
 
 
 @dataclass(frozen=True)
@@ -69,6 +69,8 @@ class Quality:
 class Ranges:
     """Figures of the recordings that a model was trained on: their 1st and 99th percentiles.
 
+    A recording outside the range of either class is unusual, so a model has the common ranges.
+
     Parameters
     ----------
     num_recordings
@@ -99,6 +101,15 @@ class Ranges:
             low, high = np.percentile([getattr(quality, name) for quality in qualities], (1, 99))
             pairs[name] = (round(float(low), 3), round(float(high), 3))
         return cls(len(qualities), **pairs, codecs=tuple(sorted(set(codecs))))
+
+    def common(self, other: Ranges) -> Ranges:
+        """What is usual in both: a band that only replays have tells nothing of live speech."""
+        pairs = {}
+        for name in RANGES:
+            (low, high), (low2, high2) = getattr(self, name), getattr(other, name)
+            pairs[name] = (max(low, low2), min(high, high2))
+        codecs = tuple(codec for codec in self.codecs if codec in other.codecs)
+        return Ranges(self.num_recordings + other.num_recordings, **pairs, codecs=codecs)
 
     @classmethod
     def from_json(cls, fields: Fields) -> Ranges:
@@ -140,24 +151,31 @@ def find_doubts(
     shortest_sec, quietest_dbfs = SHORT_SEC, QUIET_DBFS
     narrowest_hz = NARROW_SHARE * sample_rate_hz / 2
     codecs: tuple[str, ...] = ()
+    of_length = of_level = of_band = of_codec = ""
     if usual:
         shortest_sec = usual.duration_sec[0]
         quietest_dbfs = usual.level_dbfs[0] - USUAL_LEVEL_DB
-        narrowest_hz = USUAL_BAND * min(usual.bandwidth_hz[0], sample_rate_hz / 2)
+        usual_hz = min(usual.bandwidth_hz[0], sample_rate_hz / 2)
+        narrowest_hz = USUAL_BAND * usual_hz
         codecs = usual.codecs
+        of_codec = "; not in training"
+        of_length = f"; in training {shortest_sec:.1f} s or more"
+        of_level = f"; in training {usual.level_dbfs[0]:.0f} or more"
+        of_band = f"; in training up to {usual_hz / 1000:.1f} kHz or more"
     doubts = []
     if quality.duration_sec < shortest_sec:
-        doubts.append(f"short ({quality.duration_sec:.2f} s)")
+        doubts.append(f"short ({quality.duration_sec:.2f} s{of_length})")
     if quality.clipped > MAX_CLIPPED:
         doubts.append(f"clipped ({100 * quality.clipped:.1f} % of samples)")
     if quality.level_dbfs < quietest_dbfs:
-        doubts.append(f"quiet ({quality.level_dbfs:.0f} dBFS)")
+        doubts.append(f"quiet ({quality.level_dbfs:.0f} dBFS{of_level})")
     if quality.sounding < LOW_SPEECH_SHARE:
         doubts.append(f"mostly silence ({100 * quality.sounding:.0f} % of it is sound)")
     if quality.bandwidth_hz < narrowest_hz:
-        doubts.append(f"narrow-band (nothing above {quality.bandwidth_hz / 1000:.1f} kHz)")
+        band = f"nothing above {quality.bandwidth_hz / 1000:.1f} kHz"
+        doubts.append(f"narrow-band ({band}{of_band})")
     if codec and codec not in codecs:
-        doubts.append(f"lossy codec ({codec})")
+        doubts.append(f"lossy codec ({codec}{of_codec})")
     return doubts
 
 

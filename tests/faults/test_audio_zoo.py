@@ -610,7 +610,12 @@ ZOO = [
     ("zeroed.m4a", coded("ipod", "alac", change=zeroed), DAMAGED, SAME),
     ("two.m4a", coded("ipod", "aac", change=twice), JOINED, SAME),
     ("two.webm", coded("webm", "libopus", change=twice), JOINED, SAME),
-    ("two.mp3", coded("mp3", "libmp3lame", change=twice), 121, 1),
+    (
+        "two.mp3",
+        coded("mp3", "libmp3lame", change=twice),
+        118,
+        1,
+    ),  # 121 frames, 3 of zeros between both
     ("two.aac", coded("adts", "aac", change=twice), 114, 1),
     ("two.ogg", coded("ogg", "libvorbis", change=twice), 103, 1),
     ("two_sounds.mka", coded("matroska", "aac", "-map", "0", "-map", "0"), TWO, SAME),

@@ -1031,7 +1031,7 @@ def data_readers():
     tables_beside |= {"exp/x/fusion.json": Path("f").read_bytes()}
 
     def members():
-        make_models.make_model(Path("none"), make_models.Experiment(Path("exp")), "x", None)
+        make_models.make_model(Path("none"), make_models.Experiment(Path("exp")), "x", None, None)
 
     calls = [
         lambda: make_models.count_data([Path("d")]),

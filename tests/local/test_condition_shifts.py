@@ -19,8 +19,12 @@ def test_a_table_of_shifts(tmp_path):
     result = run_script(SCRIPT, "--num", 2, tmp_path / "model", tmp_path / "live")
     assert result.returncode == 0, result.stderr
     assert result.stdout.startswith("2 recordings")
-    form = r"^\| (.+) \| ([+-][\d.]+) \| ([\d.]+) \| ([\d.]+) \| (\d+)% \|$"
-    rows = {row[0]: [float(x) for x in row[1:4]] for row in re.findall(form, result.stdout, re.M)}
+    form = r"^\| (.+) \| ([+-][\d.]+) \| ([\d.]+) \| ([\d.]+) \| (\d+)% \| (\d+)% \|$"
+    found = re.findall(form, result.stdout, re.M)
+    doubted = {row[0]: row[5] for row in found}
+    assert doubted["codec opus"] == doubted["first 0.5 s"] == "100"
+    assert doubted["first 2 s"] == doubted["resampled to 48 kHz and back"] == "0"
+    rows = {row[0]: [float(x) for x in row[1:4]] for row in found}
     assert len(rows) == 26
     assert rows["first 2 s"] == [0, 0, 0]  # all of it
     assert rows["codec g711"][1] > rows["resampled to 48 kHz and back"][1] > 0

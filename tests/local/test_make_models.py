@@ -2,11 +2,14 @@
 
 import json
 import math
+import runpy
 import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
+from scipy.signal import resample_poly
 from scripts import run_script
 from tiny_model import write_tiny_model
 
@@ -191,3 +194,37 @@ def test_older_models_have_no_error_rates(tmp_path):
     result = run_script(LOCAL / "show_model.py", tmp_path / "model")
     assert (result.returncode, result.stdout) == (0, "")
     assert "a model of an older version has no error rates" in result.stderr
+
+
+def test_ranges_of_the_recordings_are_those_of_both_classes(tmp_path, monkeypatch):
+    """Replays of a narrow band and another codec do not make these usual; a pipe is not run."""
+    monkeypatch.syspath_prepend(str(LOCAL))
+    measure = runpy.run_path(str(LOCAL / "make_models.py"))["measure_recordings"]
+    rng = np.random.default_rng(0)
+    folder = tmp_path / "train"
+    folder.mkdir()
+    tables = {"wav.scp": "", "utt2label": "", "utt2coding": ""}
+    for utt, label, codec, seconds in (
+        ("a", "genuine", "opus", 2),
+        ("b", "genuine", "-", 3),
+        ("c", "spoof", "opus", 2),
+        ("d", "spoof", "aac", 4),
+    ):
+        sound = 0.1 * rng.standard_normal(seconds * 16000)
+        if label == "spoof":
+            sound = resample_poly(resample_poly(sound, 1, 2), 2, 1)
+        soundfile.write(tmp_path / f"{utt}.wav", sound.clip(-1, 1), 16000)
+        tables["wav.scp"] += f"{utt} {tmp_path}/{utt}.wav\n"
+        tables["utt2label"] += f"{utt} {label}\n"
+        tables["utt2coding"] += f"{utt} {codec}\n"
+    tables["wav.scp"] += f"e touch {tmp_path}/ran |\n"
+    tables["utt2label"] += "e spoof\n"
+    for name, text in tables.items():
+        (folder / name).write_text(text)
+    ranges = measure([folder])
+    assert ranges.num_recordings == 4 and ranges.codecs == ("opus",)
+    assert ranges.duration_sec == pytest.approx((2.02, 2.99), abs=0.01)
+    assert ranges.bandwidth_hz[0] > 7500
+    assert not (tmp_path / "ran").exists()
+    (folder / "wav.scp").unlink()
+    assert measure([folder]) is None

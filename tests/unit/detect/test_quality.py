@@ -103,9 +103,18 @@ def test_doubts_compare_with_the_training_recordings():
 
     assert doubts() == doubts("opus") == doubts(duration_sec=60.0, level_dbfs=-5.0) == []
     assert doubts(duration_sec=1.9) == ["short"]
-    assert doubts(level_dbfs=-41.0) == [] and doubts(level_dbfs=-43.0) == ["quiet"]
+    assert doubts(level_dbfs=-54.0) == [] and doubts(level_dbfs=-56.0) == ["quiet"]
     assert doubts(bandwidth_hz=6000.0) == [] and doubts(bandwidth_hz=5900.0) == ["narrow-band"]
     assert doubts("aac") == ["lossy codec"]
+    (why,) = find_doubts(replace(low, duration_sec=1.9), RATE_HZ, "", usual)
+    assert why == "short (1.90 s; in training 2.0 s or more)"
+
+
+def test_common_ranges_are_those_of_both_classes():
+    live = Ranges(10, (2, 4), (-30, -20), (7000, 7900), ("mp3", "opus"))
+    replayed = Ranges(20, (1, 3), (-35, -25), (3900, 7800), ("aac", "opus"))
+    common = Ranges(30, (2, 3), (-30, -25), (7000, 7800), ("opus",))
+    assert live.common(replayed) == replayed.common(live) == common
 
 
 @pytest.mark.parametrize(
